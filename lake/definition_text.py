@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading YAML and CSV definition files into pydantic models, with errors that name file, line and field."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from lake.errors import DefinitionError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file. Raises DefinitionError with the line of a syntax error."""
+    try:
+        content = yaml.safe_load(read_text(path))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise DefinitionError(f"{path} line {line}: {error.problem}. Correct the YAML there.") from None
+    except yaml.YAMLError as error:
+        raise DefinitionError(f"{path}: {' '.join(str(error).split())}. Correct the YAML there.") from None
+    if not isinstance(content, dict):
+        raise DefinitionError(f"{path}: holds no mapping. Write `key: value` lines as in missions/padre.")
+    return content
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file as text, column names and cells stripped, names in lower case.
+
+    Raises DefinitionError if a row has another number of cells than the header.
+    """
+    lines = list(csv.reader(read_text(path).splitlines(), skipinitialspace=True))
+    if not lines:
+        raise DefinitionError(f"{path}: is empty. Write a header row and one row for each entry.")
+    header = [name.strip().lower() for name in lines[0]]
+    return [_row(path, number, header, cells) for number, cells in enumerate(lines[1:], start=2) if any(cells)]
+
+
+def _row(path: Path, number: int, header: list[str], cells: list[str]) -> dict[str, str]:
+    if len(cells) != len(header):
+        raise DefinitionError(
+            f"{path} row {number}: has {len(cells)} cells, the header has {len(header)}. "
+            "Add or remove commas, and quote text that holds a comma."
+        )
+    return dict(zip(header, (cell.strip() for cell in cells), strict=True))
+
+
+def read_text(path: Path) -> str:
+    """The text of a definition file. Raises DefinitionError if it cannot be read as UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DefinitionError(f"{path}: {error.strerror}. Create the file or give the right to read it.") from None
+    except UnicodeDecodeError as error:
+        raise DefinitionError(f"{path}: byte {error.start} is not UTF-8. Save the file as UTF-8.") from None
+
+
+def build(model: type[Model], values: dict[str, Any], where: str) -> Model:
+    """The model made of the values. Raises DefinitionError: where, which field, what is wrong."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise DefinitionError(f"{where}{_first_complaint(error)}") from None
+
+
+def build_at(model: type[Model], values: dict[str, Any], path: Path, keys: tuple[str | int, ...]) -> Model:
+    """As `build`, for values that stand under `keys` in a YAML file; the error names the line."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        location = tuple(k for k in error.errors()[0]["loc"] if not isinstance(k, str) or not k.startswith("function-"))
+        line = yaml_line(path, keys + location)
+        raise DefinitionError(f"{path} line {line}{_first_complaint(error)}") from None
+
+
+def _first_complaint(error: ValidationError) -> str:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    remedies = {
+        "missing": "Add it.",
+        "extra_forbidden": "Remove it or correct its spelling.",
+    }
+    shown = "" if first["type"] in remedies or isinstance(first["input"], dict) else f", not {first['input']!r}"
+    shown = "" if first["type"] == "value_error" else shown
+    return f"{f' ({field})' if field else ''}: {message}{shown}. {remedies.get(first['type'], 'Correct the value.')}"
+
+
+def yaml_line(path: Path, keys: tuple[str | int, ...]) -> int:
+    """The 1-based line of the deepest of the nested `keys` that stands in the YAML file."""
+    node = yaml.compose(read_text(path), Loader=yaml.SafeLoader)
+    line = 1
+    for key in keys:
+        child = _child(node, key)
+        if child is None:
+            break
+        line, node = child[0].start_mark.line + 1, child[1]
+    return line
+
+
+def _child(node: yaml.Node | None, key: str | int) -> tuple[yaml.Node, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        return next(((k, v) for k, v in node.value if k.value == str(key)), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+        return node.value[key], node.value[key]
+    return None

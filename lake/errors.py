@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that can go wrong, as one tree.
+
+SwxlakeError
+    ConfigurationError      a setting or an option is wrong                      exit 2
+        DefinitionError     a file below missions/ is wrong                      exit 2
+    FileNameError           a file name does not follow the mission's grammar    refused
+    PacketError             bytes that cannot be unpacked as defined             quarantined
+    CalibrationError        no valid calibration for the day, or a bad one       day refused
+    TransformError          a transform's result does not match its table        day refused
+    TableError              a table cannot be read, written or trusted           exit 1
+    StorageError            a file or folder cannot be read or written           exit 1
+    ExportError             a product cannot be made or did not validate         day refused
+
+A message says what is wrong, where, and what to do.
+"""
+
+
+class SwxlakeError(Exception):
+    """A problem that the user can understand and mend; shown as one line, never as a traceback."""
+
+
+class ConfigurationError(SwxlakeError):
+    """A setting or a command-line option is wrong."""
+
+
+class DefinitionError(ConfigurationError):
+    """A definition below missions/ is wrong."""
+
+
+class FileNameError(SwxlakeError):
+    """A file name that the mission's grammar refuses; `code` is one of the reason codes."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
+class PacketError(SwxlakeError):
+    """Bytes that cannot be unpacked as their packet definition says."""
+
+
+class CalibrationError(SwxlakeError):
+    """A calibration is missing for the day, or does not fit."""
+
+
+class TransformError(SwxlakeError):
+    """The result of a transform does not match the definition of its table."""
+
+
+class TableError(SwxlakeError):
+    """A table cannot be read, written or trusted."""
+
+
+class StorageError(SwxlakeError):
+    """A file or folder of the lake cannot be read or written."""
+
+
+class ExportError(SwxlakeError):
+    """A product cannot be made, or did not pass its validation."""
