@@ -285,7 +285,8 @@ class TableReader:
         if self.mission != "ops":
             columns = [*self._leading_columns(name, entry), *columns]
             columns = [c for c in columns if c.name != "day"] + [self.shared["day"]]
-        used = {axis for column in columns for axis in column.axes}
+        sources = [self.tables[t] for t in (entry.get("inputs") or {}).values() if t in self.tables]
+        used = {name for column in columns for name in column.axes} | {a.name for t in sources for a in t.axes}
         packet = self.packets.get(entry.get("packet", ""))
         axes = [*axes, *(axis for f in (packet.fields if packet else ()) for axis in field_axes(f))]
         values = {

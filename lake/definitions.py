@@ -146,6 +146,7 @@ class Packet(Noun):
 class Clock(Noun):
     """An instrument's clock: seconds in `coarse` plus ticks in `fine` since `epoch` (UTC).
 
+    `event` is the event column that counts ticks of `event_tick_ns` from the packet's time, where packets carry events.
     `policy` says how the count treats leap seconds: `leap` counts SI seconds (the count runs through leap seconds, as
     TAI does), `posix` counts as Unix time does (86,400 in every day).
     """
@@ -156,6 +157,8 @@ class Clock(Noun):
     fine: Name | None = None
     fine_tick_ns: int = 0
     fine_ticks_per_second: int = 0
+    event: Name | None = None
+    event_tick_ns: int = 0
 
 
 class Column(Noun):

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes one day of a product as a CDF file, validates it, and publishes it by rename."""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+import logging
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cdflib
+
+from exports.cdf_file import CdfFile
+from exports.cdf_spec import VariableSpec
+from exports.cdf_values import Piece, in_order, in_range, pieces
+from exports.istp import EPOCH, Structure, Variable
+from exports.istp_globals import Edition
+from lake.errors import ExportError
+
+log = logging.getLogger(__name__)
+
+# Level 1 is eight times faster than level 6, and its files are a fifth larger at most.
+GZIP_LEVEL = 1
+# Small variables read faster as they are; SPDF asks for compression from 20 MB on.
+COMPRESS_ABOVE_BYTES = 1_000_000
+
+# A column's values by its name, as pyarrow Arrays or ChunkedArrays in record order.
+Batches = Callable[[str], Iterator[Any]]
+
+
+@dataclass(frozen=True)
+class WrittenProduct:
+    """A file that was written and validated, still under its temporary name."""
+
+    path: Path
+    bytes: int
+    sha256: str
+    records: int
+
+
+def write_product(structure: Structure, path: Path, batches: Batches, records: int, edition: Edition) -> WrittenProduct:
+    """Write and validate one day of a product; equal inputs give equal bytes.
+
+    `path` is a new, temporary name that ends in .cdf, in the folder of the final one (see publish). `batches` is
+    called once per column, in the order of `structure.columns`; each call yields `records` values in record order.
+
+    Raises
+    ------
+    ExportError
+        Values of another type than the column's, outside its valid range, or of another day; times that go back;
+        more or fewer values than `records`; a file that does not validate. No file is left then.
+    """
+    specs = [_compressed(variable.spec, records) for variable in structure.variables]
+    with CdfFile(path, structure.attributes(edition), specs) as file:
+        for variable in structure.variables:
+            _write_variable(structure, file, variable, batches, records, edition)
+    try:
+        validate_cdf(path, structure, records)
+        _sync(path)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    written = WrittenProduct(path, path.stat().st_size, digest, records)
+    log.info(
+        "export product=%s day=%s records=%d bytes=%d", structure.table.address, edition.day, records, written.bytes
+    )
+    return written
+
+
+def validate_cdf(path: Path, structure: Structure, records: int) -> None:
+    """Open a closed file again and compare it with its structure; ExportError at the first difference.
+
+    Checks the MD5 checksum, the variables, their order, types, sizes and numbers of records, and reads the last block
+    of each compressed variable, which is found only if the index is right.
+    """
+    try:
+        file = cdflib.CDF(path, validate=True)
+        names = file.cdf_info().zVariables
+        if names != [variable.spec.name for variable in structure.variables]:
+            raise ExportError(f"{path.name}: has variables {names}. Write it again")
+        for variable in structure.variables:
+            _validate_variable(file, path, variable.spec, records if variable.column else 1)
+    except (OSError, ValueError, KeyError, IndexError, zlib.error) as error:
+        raise ExportError(f"{path.name}: cannot be read back ({error}). Write it again") from error
+
+
+def publish(temporary: Path, final: Path) -> Path:
+    """Give a written file its final name; after a crash either the whole file is there or none.
+
+    An existing equal file is kept and the temporary one removed. ExportError if the existing file differs: a change is
+    a new version. One process publishes at a time.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    if final.exists():
+        if not filecmp.cmp(temporary, final, shallow=False):
+            raise ExportError(f"{final} exists with other bytes. Published files stay: give the change a new version")
+        temporary.unlink()
+        return final
+    _sync(temporary)
+    temporary.rename(final)
+    _sync(final.parent)
+    return final
+
+
+def _compressed(spec: VariableSpec, records: int) -> VariableSpec:
+    """The variable with its compression; it follows from the number of records alone."""
+    if (
+        spec.type == "CDF_TIME_TT2000"
+        or records * spec.record_bytes <= COMPRESS_ABOVE_BYTES
+        or not spec.record_variance
+    ):
+        return spec
+    return replace(spec, compression=GZIP_LEVEL)
+
+
+def _write_variable(
+    structure: Structure, file: CdfFile, variable: Variable, batches: Batches, records: int, edition: Edition
+) -> None:
+    name = variable.spec.name
+    if variable.column is None:
+        with file.records(name, 1) as constant:
+            constant.append(variable.constant())
+        return
+    where = f"product {structure.table.address}, day {edition.day}, column {variable.column.name}"
+    parts: Iterator[Piece] = pieces(where, variable, batches(variable.column.name))
+    if name == EPOCH:
+        parts = in_order(where, parts, edition.day, strict=structure.table.order == "strict")
+    with file.records(name, records) as stream:
+        for piece in in_range(where, variable, parts):
+            stream.append(piece.rows)
+
+
+def _validate_variable(file: Any, path: Path, spec: VariableSpec, records: int) -> None:
+    found = file.varinq(spec.name)
+    shape = (found.Data_Type_Description, tuple(found.Dim_Sizes), found.Num_Elements, found.Rec_Vary)
+    expected = (spec.type, spec.dims, spec.elements, spec.record_variance)
+    if shape != expected or found.Last_Rec + 1 != records:
+        raise ExportError(
+            f"{path.name}: variable {spec.name} is {shape} with {found.Last_Rec + 1} records, "
+            f"not {expected} with {records}. Write it again"
+        )
+    if found.Compress and records:
+        file.varget(spec.name, startrec=records - 1, endrec=records - 1)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

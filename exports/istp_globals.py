@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Global attributes of a product after the ISTP Metadata Guidelines 1.0: few typed by hand, all others derived."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from exports.cdf_spec import check_text
+from lake.definitions import Instrument, Mission, Product, Table
+from lake.errors import DefinitionError, ExportError
+
+GlobalEntries = tuple[tuple[str, tuple[str, ...]], ...]
+
+# What only people know; without these SPDF or CDAWeb would send the file back.
+TYPED = (
+    "Source_name",
+    "Discipline",
+    "Project",
+    "Mission_group",
+    "Descriptor",
+    "PI_name",
+    "PI_affiliation",
+    "Instrument_type",
+    "Acknowledgement",
+    "Rules_of_use",
+    "HTTP_LINK",
+    "LINK_TEXT",
+    "LINK_TITLE",
+)
+DERIVED = (
+    "TITLE",
+    "TEXT",
+    "MODS",
+    "Data_type",
+    "Data_version",
+    "Data_processing_level",
+    "Logical_source",
+    "Logical_source_description",
+    "Logical_file_id",
+    "File_naming_convention",
+    "Time_resolution",
+    "Generated_by",
+    "Generation_date",
+    "Parents",
+    "Software_version",
+    "Skeleton_version",
+)
+SINGLE = ("Source_name", "Descriptor", "Mission_group")
+LINKS = ("HTTP_LINK", "LINK_TEXT", "LINK_TITLE")
+LEVELS = {"l0": "Level 0", "l1": "Level 1", "ql": "Quicklook", "l2": "Level 2", "l3": "Level 3"}
+DISCIPLINES = (
+    "Solar Physics>Heliospheric Physics",
+    "Space Physics>Interplanetary Studies",
+    "Space Physics>Magnetospheric Science",
+    "Space Physics>Ionospheric Science",
+    "Space Physics>Astrophysics Science",
+)
+INSTRUMENT_TYPES = (
+    "Activity Indices",
+    "Dust and Debris",
+    "Electric Fields (space)",
+    "Engineering",
+    "Ephemeris/Attitude/Ancillary",
+    "Ground-Based HF-Radars",
+    "Ground-Based Imagers",
+    "Ground-Based Magnetometers, Riometers, Sounders",
+    "Ground-Based VLF/ELF/ULF, Photometers",
+    "Housekeeping",
+    "Imaging and Remote Sensing (ITM/Earth)",
+    "Imaging and Remote Sensing (Magnetosphere/Earth)",
+    "Imaging and Remote Sensing (Sun)",
+    "Magnetic Fields (Balloon)",
+    "Magnetic Fields (space)",
+    "Particles (space)",
+    "Plasma and Solar Wind",
+    "Radio and Plasma Waves (space)",
+)
+
+
+@dataclass(frozen=True)
+class Edition:
+    """What tells one file of a product from the next: its day, version, sources, and what made it.
+
+    `version` is the bare X.Y.Z, `parents` are file names or `CDF>logical_file_id`, `generation_date` is the date of
+    the newest input (never the clock's), so that equal inputs give equal bytes.
+    """
+
+    day: date
+    version: str
+    parents: tuple[str, ...]
+    generation_date: date
+    software_version: str
+
+
+def short_name(entry: str) -> str:
+    """The part of a `short>long` entry before the `>`."""
+    return entry.partition(">")[0].strip()
+
+
+def logical_source(table: Table, instrument: Instrument) -> str:
+    """The dataset's name, e.g. `padre_meddea_l1-photon`; ISTP joins by `_`, hence `-` within the data type."""
+    return f"{table.mission}_{instrument.short_name}_{_data_type(table)}"
+
+
+def compile_globals(product: Product, table: Table, instrument: Instrument, mission: Mission) -> GlobalEntries:
+    """The global attributes that are equal in every file of the product, in the order of the file.
+
+    Raises DefinitionError if an attribute is missing, typed although derived, or not as the guidelines want it.
+    """
+    where, typed = f"product {table.address}", {**mission.cdf, **instrument.cdf}
+    _check_typed(where, typed, table, instrument)
+    source, descriptor = short_name(typed["Source_name"][0]), short_name(typed["Descriptor"][0])
+    level = LEVELS[table.level]
+    derived = {
+        "TITLE": (f"{source} {descriptor}: {product.title}",),
+        "TEXT": _text(product, instrument),
+        "MODS": product.mods,
+        "Data_type": (f"{_data_type(table)}>{product.title}",),
+        "Data_processing_level": (level,),
+        "Logical_source": (logical_source(table, instrument),),
+        "Logical_source_description": (f"{level} data of {source} {descriptor}: {product.title}",),
+        "File_naming_convention": ("source_descriptor_datatype_yyyyMMdd",),
+        "Time_resolution": (product.time_resolution,),
+        "Generated_by": ("swxlake",),
+        "Skeleton_version": (product.version,),
+    }
+    entries = tuple({**{name: tuple(texts) for name, texts in typed.items()}, **derived}.items())
+    _check_texts(where, entries)
+    return entries
+
+
+def edition_globals(source: str, skeleton_version: str, edition: Edition) -> GlobalEntries:
+    """The global attributes that differ from file to file; ExportError if the edition is not as ISTP wants it."""
+    if not re.fullmatch(re.escape(skeleton_version) + r"\.(0|[1-9]\d*)", edition.version):
+        raise ExportError(
+            f"{source}: version {edition.version} is no {skeleton_version}.Z. Count up the last number only"
+        )
+    for parent in edition.parents:
+        if not re.fullmatch(r"[A-Za-z0-9]+>\S+|\S+\.\w+", parent):
+            raise ExportError(f"{source}: parent {parent!r} is no file name and no CDF>logical_file_id. Name the file")
+    entries: list[tuple[str, tuple[str, ...]]] = [
+        ("Logical_file_id", (file_id(source, edition),)),
+        ("Data_version", (edition.version,)),
+        ("Generation_date", (edition.generation_date.strftime("%Y%m%d"),)),
+        ("Software_version", (edition.software_version,)),
+    ]
+    return (*entries, *((("Parents", edition.parents),) if edition.parents else ()))
+
+
+def file_id(source: str, edition: Edition) -> str:
+    """The name of the edition's file without `.cdf`, as SPDF recomputes it from the attributes."""
+    return f"{source}_{edition.day:%Y%m%d}_v{edition.version}"
+
+
+def _data_type(table: Table) -> str:
+    return table.descriptor.replace("_", "-")
+
+
+def _text(product: Product, instrument: Instrument) -> tuple[str, ...]:
+    """One entry to a paragraph; products of an assumed instrument say so themselves."""
+    paragraphs = [" ".join(p.split()) for p in re.split(r"\n\s*\n", product.text)]
+    if instrument.status == "assumed":
+        paragraphs.append(f"Status of the instrument's definition: assumed. {instrument.status_reason}".strip())
+        paragraphs += [f"Unknown: {unknown}" for unknown in instrument.unknowns]
+    return tuple(paragraph for paragraph in paragraphs if paragraph)
+
+
+def _check_typed(where: str, typed: Mapping[str, tuple[str, ...]], table: Table, instrument: Instrument) -> None:
+    missing = [name for name in TYPED if not "".join(typed.get(name, ())).strip()]
+    if missing:
+        raise DefinitionError(f"{where}: no {', '.join(missing)}. Add to cdf: in mission.yaml or instrument.yaml")
+    by_hand = [name for name in DERIVED if name in typed]
+    if by_hand:
+        raise DefinitionError(f"{where}: {', '.join(by_hand)} typed by hand, but derived. Remove from cdf:")
+    _check_counts(where, typed)
+    for name in ("Source_name", "Descriptor", "Project"):
+        if not all(re.fullmatch(r"[^>]+>[^>].*", text) for text in typed[name]):
+            raise DefinitionError(f"{where}: {name} {typed[name]} is not 'short>long'. Give both names")
+    _check_lists(where, typed)
+    names = tuple(short_name(typed[name][0]).lower() for name in ("Source_name", "Descriptor"))
+    if names != (table.mission, instrument.short_name):
+        raise DefinitionError(
+            f"{where}: Source_name and Descriptor are {names}, the definitions say "
+            f"{(table.mission, instrument.short_name)}. File names are made of both: use the same"
+        )
+
+
+def _check_lists(where: str, typed: Mapping[str, tuple[str, ...]]) -> None:
+    for name, allowed in (("Discipline", DISCIPLINES), ("Instrument_type", INSTRUMENT_TYPES)):
+        for text in typed[name]:
+            if text not in allowed:
+                raise DefinitionError(f"{where}: {name} {text!r} is not in the ISTP list. Use one of {allowed}")
+    for url in typed["HTTP_LINK"]:
+        if not re.fullmatch(r"https?://\S+", url):
+            raise DefinitionError(f"{where}: HTTP_LINK {url!r} is no http(s) address. Correct it")
+
+
+def _check_counts(where: str, typed: Mapping[str, tuple[str, ...]]) -> None:
+    for name in SINGLE:
+        if len(typed[name]) != 1:
+            raise DefinitionError(f"{where}: {name} has {len(typed[name])} entries. Give one")
+    if len({len(typed[name]) for name in LINKS}) > 1:
+        raise DefinitionError(
+            f"{where}: {', '.join(LINKS)} have different numbers of entries. Give one of each per link"
+        )
+    for name in ("HTTP_LINK", "Instrument_type"):
+        if len(typed[name]) > 5:
+            raise DefinitionError(f"{where}: {name} has {len(typed[name])} entries; CDAWeb takes 5. Remove some")
+
+
+def _check_texts(where: str, entries: GlobalEntries) -> None:
+    for name, texts in entries:
+        for text in texts:
+            check_text(f"{where}: global attribute {name}", text)

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an archived raw file to L0: packets and events become rows, everything else is quarantined, every byte counted.
+
+A file is read in chunks of bounded size; its rows become visible in one commit for each table, once, under an
+application transaction named by the file's hash and the definitions it was decoded with.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ingest.ccsds import Chunk, Reason, Stretch, scan_packets
+from ingest.identities import Received
+from ingest.unpack import Plan, Ragged, compile_plan, unpack
+from ingest.unpackers import Extra, Unpacker, unpacker_of
+from lake.clock import DAY_NS, believable, tt2000_from_met, unix_ns_from_tt2000
+from lake.definitions import Instrument, Mission, Packet, Table
+from lake.ledger import l0_definition
+from lake.store import Lake, RawArchive, Receipt, reading
+from lake.tables import DayFiles, append, column_type, day_files
+
+EPOCH_DAY = date(1970, 1, 1)
+Int64 = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Columns = dict[str, NDArray[np.generic] | Ragged]
+
+
+@dataclass
+class Decoded:
+    """What became of one raw file."""
+
+    receipt: Receipt
+    definition: str
+    bytes_decoded: int = 0
+    packets: int = 0
+    duplicates: int = 0
+    clock_invalid: int = 0
+    stretches: list[Stretch] = field(default_factory=list)
+    rows: Counter[tuple[str, date]] = field(default_factory=Counter)
+    new_rows: Counter[tuple[str, date]] = field(default_factory=Counter)
+
+    @property
+    def bytes_quarantined(self) -> int:
+        """Bytes in all stretches."""
+        return sum(stretch.length for stretch in self.stretches)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One packet type of a file being decoded: its plan, its tables' files, and the packets received before."""
+
+    packet: Packet
+    plan: Plan
+    unpacker: Unpacker | None
+    packet_table: DayFiles | None
+    event_table: DayFiles | None
+    received: Received | None
+
+
+@dataclass(frozen=True)
+class Tags:
+    """Time tags of rows: TT2000 and Unix ns, validity of the clock, and the UTC day as days since 1970."""
+
+    tt2000: Int64
+    unix_ns: Int64
+    valid: Mask
+    day: NDArray[np.int32]
+
+
+def decode_file(lake: Lake, receipt: Receipt) -> Decoded:
+    """Decode an archived file into the L0 tables of its instrument, exactly once.
+
+    Raises StorageError or TableError if something cannot be read or written; nothing of the file is visible then.
+    """
+    mission = lake.definitions.mission(receipt.mission)
+    instrument = mission.instrument(receipt.instrument)
+    decoded = Decoded(receipt, l0_definition(mission, instrument))
+    with ExitStack() as stack:
+        decoder = FileDecoder(lake, mission, instrument, decoded, stack)
+        path = RawArchive(lake).bytes_path(receipt)
+        with reading(path), path.open("rb") as stream:
+            for chunk in scan_packets(stream, instrument.packets):
+                decoder.add(chunk)
+        decoder.commit()
+    return decoded
+
+
+class FileDecoder:
+    """Decodes one file chunk by chunk."""
+
+    def __init__(
+        self, lake: Lake, mission: Mission, instrument: Instrument, decoded: Decoded, stack: ExitStack
+    ) -> None:
+        self.lake, self.mission, self.instrument, self.decoded, self.stack = lake, mission, instrument, decoded, stack
+        self.file_day = date.fromisoformat(decoded.receipt.day)
+        self.streams: dict[int, Stream] = {}
+
+    def add(self, chunk: Chunk) -> None:
+        """Decode the packets of a chunk and note its stretches."""
+        self.decoded.stretches += chunk.stretches
+        for kind in np.unique(chunk.types).tolist():
+            chosen = chunk.types == kind
+            everything = bool(chosen.all())
+            offsets = chunk.offsets if everything else chunk.offsets[chosen]
+            lengths = chunk.lengths if everything else chunk.lengths[chosen]
+            self._decode(self._stream(kind), chunk, offsets, lengths)
+
+    def _stream(self, kind: int) -> Stream:
+        if kind not in self.streams:
+            packet = self.instrument.packets[kind]
+            tables = {table.rows: table for table in self.instrument.l0_tables(packet.name)}
+            files = {rows: self._files(table) for rows, table in tables.items()}
+            received = None
+            if "packet" in tables:
+                received = Received(self.lake, tables["packet"], packet, self.decoded.receipt.file_sha256)
+            plan, unpacker = compile_plan(packet), unpacker_of(packet)
+            self.streams[kind] = Stream(packet, plan, unpacker, files.get("packet"), files.get("event"), received)
+        return self.streams[kind]
+
+    def _files(self, table: Table) -> DayFiles:
+        return self.stack.enter_context(day_files(self.lake, table, self.decoded.definition))
+
+    def _decode(self, stream: Stream, chunk: Chunk, offsets: Int64, lengths: Int64) -> None:
+        unpacked = unpack(stream.plan, chunk.data, offsets, lengths)
+        offsets, lengths = self._keep(stream, chunk, offsets, lengths, ~(unpacked.short | unpacked.overflow))
+        columns: Columns = dict(unpacked.columns)
+        extra = stream.unpacker(chunk.data, offsets, lengths, columns) if stream.unpacker else Extra({})
+        columns |= extra.packet
+        if extra.bad is not None and extra.bad.any():
+            good = ~extra.bad
+            offsets, lengths = self._keep(stream, chunk, offsets, lengths, good)
+            columns = {name: column[good] for name, column in columns.items() if not isinstance(column, Ragged)}
+            extra = replace(extra, counts=extra.counts[good])
+        columns |= {"byte_offset": chunk.base + offsets, "packet_bytes": lengths}
+        self._write(stream, columns, extra)
+        self.decoded.packets += len(offsets)
+        self.decoded.bytes_decoded += int(lengths.sum())
+
+    def _keep(
+        self, stream: Stream, chunk: Chunk, offsets: Int64, lengths: Int64, good: Mask
+    ) -> tuple[Int64, Int64]:
+        """The good packets; the others are quarantined."""
+        if good.all():
+            return offsets, lengths
+        self._quarantine(stream, chunk, offsets, lengths, ~good)
+        return offsets[good], lengths[good]
+
+    def _quarantine(self, stream: Stream, chunk: Chunk, offsets: Int64, lengths: Int64, refused: Mask) -> None:
+        for at in np.flatnonzero(refused).tolist():
+            offset, length = chunk.base + int(offsets[at]), int(lengths[at])
+            detail = f"a {stream.packet.name} packet whose {length} bytes do not fit its definition"
+            self.decoded.stretches.append(
+                Stretch(offset, length, Reason.BAD_LAYOUT, detail, stream.packet.apids[0], 1)
+            )
+
+    def _write(self, stream: Stream, columns: Columns, extra: Extra) -> None:
+        if not len(columns["byte_offset"]):  # type: ignore[arg-type]
+            return
+        tags = self._tag(columns)
+        flags = np.where(tags.valid, 0, self._flag("clock_invalid")).astype(np.int32)
+        if stream.received is not None:
+            scalars = {k: v for k, v in columns.items() if not isinstance(v, Ragged)}
+            again = stream.received.seen(scalars, self._days(tags))
+            flags |= np.where(again, self._flag("retransmitted"), 0).astype(np.int32)
+            self.decoded.duplicates += int(again.sum())
+        self.decoded.clock_invalid += int((~tags.valid).sum())
+        columns["quality_flag"] = flags
+        if stream.packet_table is not None:
+            self._write_rows(stream.packet_table, columns, tags, flags)
+        if stream.event_table is not None and extra.counts.sum():
+            self._write_events(stream.event_table, columns, extra, tags)
+
+    def _write_events(self, files: DayFiles, columns: Columns, extra: Extra, tags: Tags) -> None:
+        clock = self.instrument.clock
+        names = {c.name for c in files.table.columns} - set(extra.event)
+        repeated: Columns = {
+            n: np.repeat(column, extra.counts)
+            for n, column in columns.items()
+            if n in names and not isinstance(column, Ragged)
+        }
+        ticks = extra.event[clock.event].astype(np.int64) if clock.event else np.int64(0)
+        tt2000 = np.repeat(tags.tt2000, extra.counts) + ticks * clock.event_tick_ns
+        valid = np.repeat(tags.valid, extra.counts)
+        event_tags = self._tags(tt2000, valid)
+        flags = np.asarray(repeated["quality_flag"]).astype(np.int32)
+        self._write_rows(files, repeated | dict(extra.event), event_tags, flags)
+
+    def _tag(self, columns: Mapping[str, NDArray[np.generic] | Ragged]) -> Tags:
+        clock = self.instrument.clock
+        coarse = np.asarray(columns[clock.coarse]).astype(np.int64)
+        fine = np.asarray(columns[clock.fine]).astype(np.int64) if clock.fine in columns else None
+        tt2000 = tt2000_from_met(clock, coarse, fine)
+        return self._tags(tt2000, believable(clock, self.mission.valid_time, tt2000, fine))
+
+    def _tags(self, tt2000: Int64, valid: Mask) -> Tags:
+        unix_ns = unix_ns_from_tt2000(tt2000)
+        file_day = (self.file_day - EPOCH_DAY).days
+        first, last = (int(unix_ns.min()) // DAY_NS, int(unix_ns.max()) // DAY_NS) if len(unix_ns) else (0, 0)
+        if first == last and valid.all():
+            return Tags(tt2000, unix_ns, valid, np.full(1, first, np.int32))
+        return Tags(tt2000, unix_ns, valid, np.where(valid, unix_ns // DAY_NS, file_day).astype(np.int32))
+
+    def _days(self, tags: Tags) -> list[date]:
+        return [EPOCH_DAY + timedelta(days=int(day)) for day in np.unique(tags.day)]
+
+    def _flag(self, name: str) -> int:
+        return {flag.name: flag.mask for flag in self.instrument.flags}[name]
+
+    def _write_rows(self, files: DayFiles, columns: Columns, tags: Tags, flags: NDArray[np.int32]) -> None:
+        rows = self._arrow(files.table, columns, tags)
+        new = (flags & self._flag("retransmitted")) == 0
+        for day in self._days(tags):
+            chosen = None if len(tags.day) == 1 else tags.day == (day - EPOCH_DAY).days
+            part = rows if chosen is None else rows.filter(pa.array(chosen))
+            files.write(part, day)
+            key = (files.table.address, day)
+            self.decoded.rows[key] += part.num_rows
+            self.decoded.new_rows[key] += int((new if chosen is None else new[chosen]).sum())
+
+    def _arrow(self, table: Table, columns: Columns, tags: Tags) -> pa.Table:
+        count = len(tags.tt2000)
+        invalid = None if tags.valid.all() else ~tags.valid
+        special = {
+            "epoch_tt2000": pa.array(tags.tt2000, mask=invalid),
+            "time": pa.array(tags.unix_ns // 1000, mask=invalid).cast(pa.timestamp("us", "UTC")),
+            "file_sha256": pa.DictionaryArray.from_arrays(
+                pa.array(np.zeros(count, np.int32)), [self.decoded.receipt.file_sha256]
+            ),
+        }
+        names = [column.name for column in table.columns if column.name != "day"]
+        arrays = [
+            special[name] if name in special else _arrow_column(table, name, columns[name]) for name in names
+        ]
+        return pa.Table.from_arrays(arrays, names)
+
+    def commit(self) -> None:
+        """Make the rows visible, each table in one commit; tables that have them already are left alone."""
+        app_id = f"ingest/{self.decoded.receipt.file_sha256}/{self.decoded.definition[:16]}"
+        for stream in self.streams.values():
+            for files in (stream.packet_table, stream.event_table):
+                if files is None or not files.paths:
+                    continue
+                files.close()
+                if not append(self.lake, files, app_id):
+                    files.discard()
+
+
+def _arrow_column(table: Table, name: str, values: NDArray[np.generic] | Ragged) -> pa.Array:
+    column = table.by_name[name]
+    kind = column_type(column)
+    if isinstance(values, Ragged):
+        return pa.ListArray.from_arrays(pa.array(values.offsets.astype(np.int32)), pa.array(values.values)).cast(kind)
+    if column.is_list:
+        offsets = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
+        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.reshape(-1))).cast(kind)
+    if isinstance(values, np.ma.MaskedArray):
+        return pa.array(values.data, mask=np.ma.getmaskarray(values)).cast(kind)
+    if values.dtype.kind == "V":
+        return pa.array([bytes(value) for value in values.tolist()], kind)
+    array = pa.array(values)
+    return array if array.type == kind else array.cast(kind)

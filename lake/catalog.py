@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The DuckDB catalog: one schema for each mission and one for ops, a view for each table, comments with units.
+
+catalog.duckdb is a disposable cache of the Delta tables' newest versions: built aside, swapped in by rename, opened
+read-only. Any DuckDB client can open it; old storage format, so that older clients can too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from lake.config import CHECKOUT, read_settings
+from lake.definition_files import read_definitions
+from lake.definitions import Calibration, Column, Instrument, Mission, Table
+from lake.errors import ConfigurationError, DefinitionError
+from lake.ledger import fingerprint
+from lake.store import Lake
+from lake.tables import data_files, open_table, partitioned
+
+SQL_VIEWS = CHECKOUT / "sql" / "views"
+SQL_TYPES = {
+    "bool": "BOOLEAN",
+    "int8": "TINYINT",
+    "int16": "SMALLINT",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "float32": "FLOAT",
+    "float64": "DOUBLE",
+    "string": "VARCHAR",
+    "binary": "BLOB",
+    "date": "DATE",
+    "timestamp": "TIMESTAMPTZ",
+}
+# asof_loop_join_threshold: with the default of DuckDB 2.0 an ASOF JOIN with one more predicate may never finish.
+SESSION = "SET asof_loop_join_threshold=0; SET autoinstall_known_extensions=false; SET TimeZone='UTC'"
+
+
+def connect(root: str | Path | None = None) -> duckdb.DuckDBPyConnection:
+    """A read-only DuckDB connection to a lake's newest tables: `connect().sql("SELECT ... FROM padre.meddea_l1_photon")`.
+
+    `root` is the lake's folder; default is $SWXLAKE_ROOT or ./lakehouse. Raises ConfigurationError if there is no lake.
+    """
+    settings = read_settings(str(root) if root else None)
+    return open_catalog(Lake(settings.root, read_definitions(settings.missions)))
+
+
+def open_catalog(lake: Lake) -> duckdb.DuckDBPyConnection:
+    """A read-only connection to the lake's catalog, which is brought up to date first.
+
+    Where the lake cannot be written, the catalog is built in memory instead.
+    """
+    if not lake.root.is_dir():
+        raise ConfigurationError(f"{lake.root}: is no lake. Run `swxlake night --inbox DIR`, or give --root.")
+    try:
+        refresh(lake)
+        connection = duckdb.connect(str(lake.catalog), read_only=True)
+    except OSError:
+        connection = duckdb.connect()
+        _build(connection, lake)
+    connection.execute(SESSION)
+    return connection
+
+
+def refresh(lake: Lake) -> bool:
+    """Build the catalog anew if a table, a definition or the lake's place has changed; True if it was built."""
+    signature = _signature(lake)
+    if _stored_signature(lake.catalog) == signature:
+        return False
+    lake.root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".catalog-", dir=lake.root) as folder:
+        path = Path(folder) / "catalog.duckdb"
+        with duckdb.connect() as connection:
+            connection.execute(f"ATTACH '{_quoted(str(path))}' AS lake (STORAGE_VERSION 'v1.0.0')")
+            connection.execute("USE lake")
+            _build(connection, lake)
+            connection.execute("CREATE TABLE main.signature AS SELECT ? AS signature", [signature])
+            connection.execute("USE memory")
+            connection.execute("DETACH lake")
+        os.replace(path, lake.catalog)
+    return True
+
+
+def _stored_signature(path: Path) -> str | None:
+    if not path.exists():
+        return None
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            row = connection.execute("SELECT signature FROM main.signature").fetchone()
+    except duckdb.Error:
+        return None
+    return str(row[0]) if row else None
+
+
+def _signature(lake: Lake) -> str:
+    """Changes when any table has a new version, a definition or view was edited, or the lake was moved."""
+    tables = [(t.address, t.model_dump_json(), _version(lake, t)) for t in _tables(lake)]
+    calibrations = [(c.name, c.sha256) for m in lake.definitions.missions for i in m.instruments for c in i.calibrations]
+    views = [(path.name, path.read_text()) for path in sorted(SQL_VIEWS.glob("*.sql"))]
+    return fingerprint(str(lake.root), tables, calibrations, views)
+
+
+def _version(lake: Lake, table: Table) -> str:
+    """The newest entry of a table's log: a listing is enough, the table need not be opened."""
+    log = lake.table_path(table) / "_delta_log"
+    return max((p.name for p in log.glob("*.json")), default="") if log.is_dir() else ""
+
+
+def _tables(lake: Lake) -> list[Table]:
+    return [*lake.definitions.tables.values(), *lake.definitions.ops]
+
+
+def _build(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
+    for schema in ("ops", *(mission.name for mission in lake.definitions.missions)):
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    for table in _tables(lake):
+        _create_view(connection, lake, table)
+    for mission, instrument in _instruments(lake):
+        for name in sorted({c.name for c in instrument.calibrations}):
+            _create_calibration(connection, mission, instrument, name)
+    for path in sorted(SQL_VIEWS.glob("*.sql")):
+        _run_view(connection, path)
+
+
+def _instruments(lake: Lake) -> Iterator[tuple[Mission, Instrument]]:
+    return ((mission, i) for mission in lake.definitions.missions for i in mission.instruments)
+
+
+def _run_view(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    try:
+        connection.execute(path.read_text())
+    except duckdb.Error as error:
+        raise DefinitionError(f"{path}: {' '.join(str(error).split())}. Correct the view.") from None
+
+
+def _create_view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table) -> None:
+    connection.execute(f"CREATE VIEW {table.address} AS {_select(lake, table)}")
+    connection.execute(f"COMMENT ON VIEW {table.address} IS '{_quoted(f'{table.title}: {table.grain}')}'")
+    for column in table.columns:
+        comment = f"COMMENT ON COLUMN {table.address}.{_name(column)} IS '{_quoted(column.comment)}'"
+        connection.execute(comment)
+
+
+def _select(lake: Lake, table: Table) -> str:
+    delta = open_table(lake, table)
+    files = data_files(delta) if delta is not None else []
+    if not files:
+        nothing = ", ".join(f"NULL::{_sql_type(c)} AS {_name(c)}" for c in table.columns)
+        return f"SELECT {nothing} WHERE false"
+    names = ", ".join(f"{_name(c)}::{_sql_type(c)} AS {_name(c)}" for c in table.columns)
+    listed = ", ".join(f"'{_quoted(file)}'" for file in files)
+    options = ", hive_partitioning=true, hive_types={'day': DATE}" if partitioned(table) else ", hive_partitioning=false"
+    newest = ""
+    if table.key and not partitioned(table):
+        keys = ", ".join(table.key)
+        newest = f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY run_id DESC) = 1"
+    return f"SELECT {names} FROM read_parquet([{listed}]{options}){newest}"
+
+
+def _create_calibration(
+    connection: duckdb.DuckDBPyConnection, mission: Mission, instrument: Instrument, name: str
+) -> None:
+    """A table `<mission>.<instrument>_calibration_<name>` with the rows of all its dated files."""
+    files = [c for c in instrument.calibrations if c.name == name]
+    rows = pl.concat([_dated(c) for c in files], how="diagonal_relaxed").to_arrow()
+    address = f"{mission.name}.{instrument.name}_calibration_{name}"
+    connection.register("calibration_rows", rows)
+    connection.execute(f"CREATE TABLE {address} AS SELECT * FROM calibration_rows")
+    connection.unregister("calibration_rows")
+    days = json.dumps([c.valid_from.isoformat() for c in files])
+    connection.execute(f"COMMENT ON TABLE {address} IS '{_quoted(f'Calibration {name}, valid from {days}')}'")
+
+
+def _dated(calibration: Calibration) -> pl.DataFrame:
+    return calibration.frame.select(pl.lit(calibration.valid_from).alias("valid_from"), pl.all())
+
+
+def _sql_type(column: Column) -> str:
+    return SQL_TYPES[column.type] + ("[]" if column.is_list else "")
+
+
+def _name(column: Column) -> str:
+    return f'"{column.name}"'
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")

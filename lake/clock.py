@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Time in exact integers: TT2000 nanoseconds, Unix nanoseconds, UTC days, and the clocks of instruments.
+
+TT2000 counts nanoseconds since J2000 (2000-01-01T12:00:00 TT) with leap seconds included, as CDF stores it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from lake.definitions import Clock, ValidTime
+
+Int64 = npt.NDArray[np.int64]
+
+NS = 1_000_000_000
+DAY_NS = 86_400 * NS
+J2000_UNIX_NS = 946_728_000 * NS  # 2000-01-01T12:00:00 as a count of 86,400 s days since 1970
+TT_MINUS_TAI_NS = 32_184_000_000  # IAU 1991, resolution A4
+
+# Days from which TAI - UTC has the value beside them. Source: IERS Bulletin C, up to number 72 (July 2026).
+# 1972 stands for all earlier times: no instrument here has data from before it.
+LEAP_SECONDS = (
+    ("1972-01-01", 10), ("1972-07-01", 11), ("1973-01-01", 12), ("1974-01-01", 13), ("1975-01-01", 14),
+    ("1976-01-01", 15), ("1977-01-01", 16), ("1978-01-01", 17), ("1979-01-01", 18), ("1980-01-01", 19),
+    ("1981-07-01", 20), ("1982-07-01", 21), ("1983-07-01", 22), ("1985-07-01", 23), ("1988-01-01", 24),
+    ("1990-01-01", 25), ("1991-01-01", 26), ("1992-07-01", 27), ("1993-07-01", 28), ("1994-07-01", 29),
+    ("1996-01-01", 30), ("1997-07-01", 31), ("1999-01-01", 32), ("2006-01-01", 33), ("2009-01-01", 34),
+    ("2012-07-01", 35), ("2015-07-01", 36), ("2017-01-01", 37),
+)  # fmt: skip
+
+
+@cache
+def _leap_table() -> tuple[Int64, Int64]:
+    """Unix ns at which each offset begins, and TT - UTC [ns] from then on."""
+    starts = np.array([day for day, _ in LEAP_SECONDS], "datetime64[ns]").astype(np.int64)
+    offsets = np.array([seconds for _, seconds in LEAP_SECONDS], np.int64) * NS + TT_MINUS_TAI_NS
+    return starts, offsets
+
+
+def tt2000_from_unix_ns(unix_ns: npt.ArrayLike) -> Int64:
+    """TT2000 [ns] of UTC given as Unix nanoseconds (86,400 s in every day)."""
+    unix = np.asarray(unix_ns, np.int64)
+    starts, offsets = _leap_table()
+    which = np.maximum(np.searchsorted(starts, unix, side="right") - 1, 0)
+    return np.asarray(unix - J2000_UNIX_NS + offsets[which], np.int64)
+
+
+def unix_ns_from_tt2000(tt2000: npt.ArrayLike) -> Int64:
+    """Unix nanoseconds (UTC) of TT2000 [ns]. Inside a leap second: the last nanosecond before midnight.
+
+    Unix time has no name for a leap second; staying before midnight keeps the datum on its UTC day.
+    """
+    tt = np.asarray(tt2000, np.int64)
+    starts, offsets = _leap_table()
+    begins = starts - J2000_UNIX_NS + offsets
+    if tt.size and _segment(begins, tt.min()) == _segment(begins, tt.max()):
+        # The usual case, no leap second among the times, costs one pass.
+        tt_offset = offsets[_segment(begins, tt.min())]
+        last = _segment(begins, tt.max()) == len(begins) - 1
+        if last or tt.max() < begins[_segment(begins, tt.max()) + 1] - NS:
+            return np.asarray(tt + (J2000_UNIX_NS - tt_offset), np.int64)
+    which = np.maximum(np.searchsorted(begins, tt, side="right") - 1, 0)
+    unix = tt + J2000_UNIX_NS - offsets[which]
+    following = np.append(starts[1:], np.iinfo(np.int64).max)[which]
+    return np.asarray(np.minimum(unix, following - 1), np.int64)
+
+
+def _segment(begins: Int64, tt2000: np.int64) -> int:
+    return max(int(np.searchsorted(begins, tt2000, side="right")) - 1, 0)
+
+
+def tt2000_of_day(day: date) -> int:
+    """TT2000 [ns] of the UTC day's first instant."""
+    return int(tt2000_from_unix_ns((day - date(1970, 1, 1)).days * DAY_NS))
+
+
+def day_bounds(day: date) -> tuple[int, int]:
+    """First TT2000 [ns] of the UTC day, and of the next: a half-open range that holds a leap second too."""
+    return tt2000_of_day(day), tt2000_of_day(day + timedelta(days=1))
+
+
+def day_number(tt2000: npt.ArrayLike) -> npt.NDArray[np.int32]:
+    """UTC day of TT2000 [ns], in days since 1970-01-01."""
+    return (unix_ns_from_tt2000(tt2000) // DAY_NS).astype(np.int32)
+
+
+def tt2000_from_met(clock: Clock, coarse: Int64, fine: Int64 | None) -> Int64:
+    """TT2000 [ns] of an instrument's clock: seconds in `coarse`, ticks in `fine`, under the clock's leap policy."""
+    elapsed = coarse * NS + (fine * clock.fine_tick_ns if fine is not None else 0)
+    epoch = int(np.datetime64(clock.epoch, "ns").astype(np.int64))
+    if clock.policy == "leap":
+        return np.asarray(tt2000_from_unix_ns(epoch) + elapsed, np.int64)
+    return tt2000_from_unix_ns(epoch + elapsed)
+
+
+def met_from_tt2000(clock: Clock, tt2000: npt.ArrayLike) -> Int64:
+    """Nanoseconds since the clock's epoch that its counters show at TT2000 [ns]; the reverse of `tt2000_from_met`."""
+    epoch = int(np.datetime64(clock.epoch, "ns").astype(np.int64))
+    if clock.policy == "leap":
+        return np.asarray(np.asarray(tt2000, np.int64) - tt2000_from_unix_ns(epoch), np.int64)
+    return unix_ns_from_tt2000(tt2000) - epoch
+
+
+def believable(clock: Clock, valid_time: ValidTime, tt2000: Int64, fine: Int64 | None) -> npt.NDArray[np.bool_]:
+    """True where the fine counter is below its rate and the time lies within the mission's valid time."""
+    start, stop = tt2000_of_day(valid_time.start), tt2000_of_day(valid_time.stop)
+    inside = (tt2000 >= start) & (tt2000 < stop)
+    if fine is None or not clock.fine_ticks_per_second:
+        return np.asarray(inside)
+    return np.asarray(inside & (fine >= 0) & (fine < clock.fine_ticks_per_second))
+
+
+def utc_now() -> datetime:
+    """The wall clock, UTC. The only place that reads it."""
+    return datetime.now(UTC)

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the lake knows about itself: reading the ops tables, run ids, and which version of the code is running."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cache
+from typing import Any
+
+import polars as pl
+import yaml
+
+from lake.config import CHECKOUT
+from lake.definitions import Instrument, Mission, Table
+from lake.errors import ConfigurationError
+from lake.store import Lake
+from lake.tables import scan
+
+
+def new_run_id(now: datetime) -> str:
+    """A run id that sorts by time: `20260801T020000.123456Z-1a2b3c`."""
+    return f"{now:%Y%m%dT%H%M%S.%f}Z-{secrets.token_hex(3)}"
+
+
+def read_ops(lake: Lake, name: str) -> pl.DataFrame:
+    """The rows of `ops.<name>`; where the table has a key, the newest row of each key, oldest run first."""
+    table = lake.ops(name)
+    frame = scan(lake, table).collect()
+    if not table.key:
+        return frame
+    return frame.sort("run_id", maintain_order=True).unique(list(table.key), keep="last", maintain_order=True)
+
+
+def fingerprint(*parts: object) -> str:
+    """sha256 of JSON-able parts, in hex."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def l0_definition(mission: Mission, instrument: Instrument) -> str:
+    """Fingerprint of everything that decoding depends on: clock, packet layouts, L0 columns; words are left out."""
+    words = {"description", "unit", "label", "spase", "scale", "title", "grain", "export", "valid", "uncertainty"}
+    packets = [_without(packet.model_dump(mode="json"), words | {"cadence_seconds"}) for packet in instrument.packets]
+    tables = [
+        (t.name, t.packet, t.rows, [(c.name, c.type, t.shape(c)) for c in t.columns])
+        for t in instrument.tables
+        if t.level == "l0"
+    ]
+    return fingerprint(instrument.clock.model_dump(), str(mission.valid_time), packets, tables)
+
+
+def _without(value: object, words: set[str]) -> object:
+    if isinstance(value, dict):
+        return {k: _without(v, words) for k, v in value.items() if k not in words}
+    return [_without(v, words) for v in value] if isinstance(value, list) else value
+
+
+def table_definition(table: Table) -> str:
+    """Fingerprint of what a transform's result depends on in its table's definition."""
+    columns = [(c.name, c.type, table.shape(c), c.source, c.conversion, c.nullable) for c in table.columns]
+    axes = [(axis.name, axis.size, axis.first, axis.step) for axis in table.axes]
+    flags = [(flag.name, flag.bit) for flag in table.flags]
+    return fingerprint(table.address, columns, axes, flags, table.inputs, table.calibrations, table.optional_calibrations)
+
+
+def l0_contents(lake: Lake) -> dict[tuple[str, date], str]:
+    """Content fingerprint of each L0 table-day: which raw files contributed, decoded with which definition."""
+    rows = current_contents(lake).sort("table_name", "day", "file_sha256")
+    grouped = rows.group_by("table_name", "day", maintain_order=True).agg("file_sha256", "definition")
+    return {(t, d): fingerprint(files, definitions) for t, d, files, definitions in grouped.iter_rows()}
+
+
+def current_contents(lake: Lake) -> pl.DataFrame:
+    """Rows of ops.contents that were decoded with today's definitions."""
+    today = [
+        l0_definition(mission, instrument) for mission in lake.definitions.missions for instrument in mission.instruments
+    ]
+    return read_ops(lake, "contents").filter(pl.col("definition").is_in(today), pl.col("rows") > 0)
+
+
+def last_runs(lake: Lake) -> dict[tuple[str, date], dict[str, Any]]:
+    """The newest row of ops.runs of each table-day."""
+    rows = read_ops(lake, "runs").sort("run_id", maintain_order=True)
+    newest = rows.unique(["table_name", "day"], keep="last", maintain_order=True)
+    return {(row["table_name"], row["day"]): row for row in newest.iter_rows(named=True)}
+
+
+@dataclass
+class Contents:
+    """Content fingerprints of table-days and the last run of each; kept up to date while a plan runs."""
+
+    known: dict[tuple[str, date], str]
+    runs: dict[tuple[str, date], dict[str, Any]] = field(default_factory=dict)
+
+
+def read_contents(lake: Lake) -> Contents:
+    """Contents of all table-days: L0 from the files that contributed, higher levels from their last good run."""
+    runs = last_runs(lake)
+    built = {key: str(run["content"]) for key, run in runs.items() if run["status"] == "done"}
+    return Contents(l0_contents(lake) | built, runs)
+
+
+@cache
+def release() -> tuple[str, date]:
+    """Version of the code and the day it was released, from CITATION.cff."""
+    path = CHECKOUT / "CITATION.cff"
+    try:
+        content = yaml.safe_load(path.read_text())
+        return str(content["version"]), content["date-released"]
+    except (OSError, KeyError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"{path}: version or date-released cannot be read ({error}). Restore the file.") from None

@@ -1,0 +1,416 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Delta tables: the only module that writes them.
+
+Parquet files are written by pyarrow and made visible by one Delta commit. No unsigned types, no fixed-size lists, no
+nanosecond timestamps reach a table: schemas come from the definitions, never from the data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction
+
+from lake.definitions import Column, Table
+from lake.errors import TableError
+from lake.store import Lake, iso_day, writing
+
+if TYPE_CHECKING:
+    import polars as pl
+
+ATTEMPTS = 20
+CHECKPOINT_EVERY = "50"  # commits; opening a table stays at a few milliseconds
+ROW_GROUP_VALUES = 1 << 20  # values of the widest column in a row group, about
+ARROW_TYPES = {
+    "bool": pa.bool_(),
+    "int8": pa.int8(),
+    "int16": pa.int16(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "string": pa.string(),
+    "binary": pa.binary(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", "UTC"),
+}
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a commit added: rows, their days, and a fingerprint of the bytes written."""
+
+    rows: int
+    days: tuple[date, ...]
+    content: str
+
+
+def partitioned(table: Table) -> bool:
+    """Data tables are partitioned by day; the lake's own tables are small and are not."""
+    return table.mission != "ops"
+
+
+def column_type(column: Column) -> pa.DataType:
+    """Arrow type of a column; array columns are flat lists."""
+    item = ARROW_TYPES[column.type]
+    return pa.list_(item) if column.is_list else item
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """The schema of a table, with unit, description and shape as field metadata."""
+    return pa.schema([_arrow_field(table, column) for column in table.columns])
+
+
+def _arrow_field(table: Table, column: Column) -> pa.Field:
+    metadata = {"comment": column.comment, "unit": column.unit}
+    if column.axes:
+        metadata["shape"] = ",".join(str(size) for size in table.shape(column))
+    return pa.field(column.name, column_type(column), nullable=True, metadata=metadata)
+
+
+def structure(table: Table) -> str:
+    """Fingerprint of what the stored columns look like: names, types and shapes, but no words."""
+    columns = [(c.name, c.type, table.shape(c), c.ragged) for c in table.columns]
+    return hashlib.sha256(json.dumps(columns).encode()).hexdigest()
+
+
+def open_table(lake: Lake, table: Table) -> DeltaTable | None:
+    """The Delta table at its newest version, or None if nothing has been written to it."""
+    path = lake.table_path(table)
+    if not (path / "_delta_log").is_dir():
+        return None
+    try:
+        return DeltaTable(str(path))
+    except TableNotFoundError:
+        return None
+    except (DeltaError, OSError) as error:
+        raise TableError(f"{path}: cannot be opened ({_one_line(error)}). Restore it, or remove it and rebuild.") from None
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def table_versions(lake: Lake, tables: Iterable[Table]) -> dict[str, int]:
+    """Delta version by table address; tables without data are left out."""
+    opened = ((table.address, open_table(lake, table)) for table in tables)
+    return {address: delta.version() for address, delta in opened if delta is not None}
+
+
+def _created(lake: Lake, table: Table, definition: str) -> DeltaTable:
+    """The table, made on first use, or made anew (empty) if it was written with another definition."""
+    delta = open_table(lake, table)
+    if delta is not None and stored_definition(delta) == definition:
+        return delta
+    path = lake.table_path(table)
+    with writing(path), _delta_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+        return DeltaTable.create(
+            str(path),
+            arrow_schema(table),
+            mode="ignore" if delta is None else "overwrite",
+            partition_by=["day"] if partitioned(table) else None,
+            name=table.address,
+            description=table.title,
+            configuration={"delta.checkpointInterval": CHECKPOINT_EVERY, "swxlake.definition": definition},
+            raise_if_key_not_exists=False,
+        )
+
+
+def stored_definition(delta: DeltaTable) -> str:
+    """The fingerprint of the definition that a table was created with."""
+    return str(delta.metadata().configuration.get("swxlake.definition", ""))
+
+
+@contextmanager
+def _delta_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except CommitFailedError:
+        raise
+    except (DeltaError, OSError) as error:
+        raise TableError(
+            f"{path}: cannot be written ({_one_line(error)}). Free space or give the right to write, then repeat."
+        ) from None
+
+
+def data_files(delta: DeltaTable, days: Iterable[date] | None = None) -> list[str]:
+    """Paths of a table's Parquet files, of some days or all, in a fixed order."""
+    if days is None:
+        return sorted(delta.file_uris())
+    wanted = [iso_day(day) for day in days]
+    return sorted(delta.file_uris(partition_filters=[("day", "in", wanted)])) if wanted else []
+
+
+def scan(lake: Lake, table: Table, days: Iterable[date] | None = None) -> pl.LazyFrame:
+    """The rows of a table, of some days or all, with exactly the columns of its definition."""
+    import polars as pl  # noqa: PLC0415  costs a second; decoding does without it
+
+    delta = open_table(lake, table)
+    files = data_files(delta, days) if delta is not None else []
+    names = [column.name for column in table.columns]
+    if not files:
+        return pl.DataFrame(pl.from_arrow(arrow_schema(table).empty_table())).lazy()
+    if not partitioned(table):
+        return pl.scan_parquet(files, glob=False).select(names)
+    hive = {"day": pl.Date}
+    return pl.scan_parquet(files, glob=False, hive_partitioning=True, hive_schema=hive).select(names)
+
+
+def stored_days(lake: Lake, table: Table) -> list[date]:
+    """Days of which the table has a partition with files, in order."""
+    delta = open_table(lake, table)
+    if delta is None:
+        return []
+    return sorted({date.fromisoformat(partition["day"]) for partition in delta.partitions()})
+
+
+class DayFiles:
+    """Parquet files of one table being written, one for each day; nothing is visible before the commit."""
+
+    def __init__(self, lake: Lake, table: Table, definition: str | None = None) -> None:
+        self.lake, self.table = lake, table
+        self.definition = definition or structure(table)
+        self.path = lake.table_path(table)
+        self.schema = arrow_schema(table)
+        if partitioned(table):
+            self.schema = self.schema.remove(self.schema.get_field_index("day"))
+        self.writers: dict[date | None, pq.ParquetWriter] = {}
+        self.paths: dict[date | None, Path] = {}
+        self.rows: dict[date | None, int] = {}
+
+    def write(self, rows: pa.Table, day: date | None) -> None:
+        """Add rows (without the column `day`) to the file of a day. The columns must be those of the definition."""
+        if day not in self.writers:
+            self._open(day, rows.schema)
+        with writing(self.paths[day]):
+            self.writers[day].write_table(rows, row_group_size=_row_group_rows(self.table))
+        self.rows[day] += rows.num_rows
+
+    def _open(self, day: date | None, schema: pa.Schema) -> None:
+        self._check(schema)
+        folder = self.path / f"day={iso_day(day)}" if day else self.path
+        path = folder / f"part-{uuid.uuid4()}.parquet"
+        with writing(path):
+            folder.mkdir(parents=True, exist_ok=True)
+            self.writers[day] = pq.ParquetWriter(path, schema, **_parquet_options(self.table))
+        self.paths[day], self.rows[day] = path, 0
+
+    def _check(self, schema: pa.Schema) -> None:
+        """The columns must be those of the definition; text that repeats may come as a dictionary."""
+        plain = [f.type.value_type if pa.types.is_dictionary(f.type) else f.type for f in schema]
+        if schema.names != self.schema.names or plain != self.schema.types:
+            raise TableError(f"{self.table.address}: rows have schema {schema.names}, the definition {self.schema.names}.")
+
+    def close(self) -> None:
+        """Finish the files, synced to disk."""
+        for day, writer in self.writers.items():
+            with writing(self.paths[day]):
+                writer.close()
+                with self.paths[day].open("rb+") as file:
+                    os.fsync(file.fileno())
+
+    def discard(self) -> None:
+        """Remove files that were never committed."""
+        for day, writer in self.writers.items():
+            if writer.is_open:
+                try:
+                    writer.close()
+                except OSError:
+                    pass  # a full disk: the file goes anyway
+            self.paths[day].unlink(missing_ok=True)
+
+    def written(self) -> Written:
+        """Rows, days and content fingerprint of the finished files."""
+        digest = hashlib.sha256()
+        for day in sorted(self.paths, key=str):
+            with self.paths[day].open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        days = tuple(sorted(day for day in self.paths if day))
+        return Written(sum(self.rows.values()), days, digest.hexdigest())
+
+    def adds(self) -> list[AddAction]:
+        """The Delta actions that make the files visible."""
+        return [self._add(day, path) for day, path in self.paths.items()]
+
+    def _add(self, day: date | None, path: Path) -> AddAction:
+        status = path.stat()
+        return AddAction(
+            path=path.relative_to(self.path).as_posix(),
+            size=status.st_size,
+            partition_values={"day": iso_day(day)} if day else {},
+            modification_time=status.st_mtime_ns // 1_000_000,
+            data_change=True,
+            stats=json.dumps({"numRecords": self.rows[day]}),
+        )
+
+
+def _row_group_rows(table: Table) -> int:
+    widest = max((int(np.prod(table.shape(c), dtype=np.int64)) for c in table.columns), default=1)
+    return max(64, ROW_GROUP_VALUES // max(1, widest))
+
+
+def _parquet_options(table: Table) -> dict[str, Any]:
+    """zstd 1, dictionaries on narrow columns, delta packing on counters and times: smallest and nearly fastest."""
+    columns = [c for c in table.columns if not c.is_list and not (partitioned(table) and c.name == "day")]
+    dictionary = [c.name for c in columns if c.type in ("bool", "int8", "string")]
+    packed = [c.name for c in columns if c.type in ("int16", "int32", "int64", "timestamp", "date")]
+    return {
+        "compression": "zstd",
+        "compression_level": 1,
+        "use_dictionary": [name for name in dictionary if table.by_name[name].type != "bool"],
+        "column_encoding": dict.fromkeys(packed, "DELTA_BINARY_PACKED"),
+        "store_schema": False,  # dictionaries are a matter of writing only
+        "write_statistics": [c.name for c in columns],
+    }
+
+
+def append(lake: Lake, files: DayFiles, app_id: str) -> bool:
+    """Commit the files once under the application transaction `app_id`; False if that had been done before.
+
+    The version is checked and the commit made through one handle, so that a second process with the same id conflicts
+    instead of doubling the rows (facts on delta-rs: a transaction alone does not deduplicate).
+    """
+
+    def commit(delta: DeltaTable) -> bool:
+        if (delta.transaction_version(app_id) or 0) >= 1:
+            return False
+        properties = CommitProperties(app_transactions=[Transaction(app_id, 1)], max_commit_retries=ATTEMPTS)
+        _commit(delta, files, "append", None, properties)
+        return True
+
+    return _committed(lake, files, commit)
+
+
+def was_appended(lake: Lake, table: Table, app_id: str, definition: str) -> bool:
+    """True if the application transaction is recorded in a table that has this definition."""
+    delta = open_table(lake, table)
+    return (
+        delta is not None
+        and stored_definition(delta) == definition
+        and (delta.transaction_version(app_id) or 0) >= 1
+    )
+
+
+def replace(lake: Lake, files: DayFiles, day: date, properties: dict[str, str]) -> None:
+    """Commit the files in place of all rows of a day."""
+
+    def commit(delta: DeltaTable) -> bool:
+        filters = [("day", "=", iso_day(day))]
+        _commit(delta, files, "overwrite", filters, CommitProperties(custom_metadata=properties))
+        return True
+
+    _committed(lake, files, commit)
+
+
+def _commit(
+    delta: DeltaTable, files: DayFiles, mode: str, filters: Any, properties: CommitProperties
+) -> None:
+    partition_by = ["day"] if partitioned(files.table) else None
+    delta.create_write_transaction(
+        files.adds(),
+        mode,
+        delta.schema(),
+        partition_by=partition_by,
+        partition_filters=filters,
+        commit_properties=properties,
+    )
+
+
+def _committed(lake: Lake, files: DayFiles, commit: Callable[[DeltaTable], bool]) -> bool:
+    for _ in range(ATTEMPTS):
+        delta = _created(lake, files.table, files.definition)
+        try:
+            with _delta_errors(files.path):
+                return commit(delta)
+        except CommitFailedError:
+            continue  # another process committed: look again with a fresh handle
+    raise TableError(f"{files.path}: {ATTEMPTS} commits in a row met another writer. Repeat when it has finished.")
+
+
+def replace_day(
+    lake: Lake, table: Table, day: date, rows: pa.Table, properties: dict[str, str], definition: str | None = None
+) -> Written:
+    """Replace one day of a table by `rows` (without the column `day`) in one commit."""
+    with day_files(lake, table, definition) as files:
+        files.write(rows, day)
+        files.close()
+        replace(lake, files, day, properties)
+        return files.written()
+
+
+@contextmanager
+def day_files(lake: Lake, table: Table, definition: str | None = None) -> Iterator[DayFiles]:
+    """Files to be written and committed inside the block; removed again if the block fails."""
+    files = DayFiles(lake, table, definition)
+    try:
+        yield files
+    except BaseException:
+        files.discard()
+        raise
+
+
+@dataclass
+class OpsRows:
+    """Rows for the lake's own tables, collected to be committed together."""
+
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def add(self, table: str, /, **values: Any) -> None:
+        """One more row of an ops table."""
+        self.rows.setdefault(table, []).append(values)
+
+
+def ops_arrow(table: Table, rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows of an ops table in its schema. A key that is no column, or a null where none may be, is a TableError."""
+    names = {column.name for column in table.columns}
+    for row in rows:
+        if set(row) - names:
+            raise TableError(f"{table.address}: row has unknown columns {sorted(set(row) - names)}.")
+        missing = [c.name for c in table.columns if not c.nullable and row.get(c.name) is None]
+        if missing:
+            raise TableError(f"{table.address}: row lacks {missing}.")
+    return pa.Table.from_pylist(rows, schema=arrow_schema(table))
+
+
+def append_ops(lake: Lake, name: str, rows: list[dict[str, Any]], app_id: str | None = None) -> None:
+    """Append rows to `ops.<name>`, once if an application transaction id is given."""
+    if not rows:
+        return
+    table = lake.ops(name)
+    with day_files(lake, table) as files:
+        files.write(ops_arrow(table, rows), None)
+        files.close()
+        if not append(lake, files, app_id or f"ops/{uuid.uuid4()}"):
+            files.discard()
+
+
+def replace_ops(lake: Lake, name: str, rows: list[dict[str, Any]], predicate: str) -> None:
+    """Replace the rows of `ops.<name>` for which the SQL predicate holds. Build predicates from checked names and dates only."""
+    from deltalake import write_deltalake  # noqa: PLC0415  next to its single use
+
+    table = lake.ops(name)
+    path = lake.table_path(table)
+    data = ops_arrow(table, rows)
+    for _ in range(ATTEMPTS):
+        delta = _created(lake, table, structure(table))
+        try:
+            with _delta_errors(path):
+                return write_deltalake(delta, data, mode="overwrite", predicate=predicate)
+        except CommitFailedError:
+            continue
+    raise TableError(f"{path}: {ATTEMPTS} commits in a row met another writer. Repeat when it has finished.")

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must hold for a table-day, derived from the definitions of its table: nothing is written down twice.
+
+`fail` gates the export, `warn` asks a person to look, `info` shows the instrument's alarms and never gates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from lake.definitions import Column, Limit, Table
+from quality.metrics import EPOCH, FLOATS, GAP_CADENCES, WHOLE_TABLE, has_epoch, is_numeric, is_packet_table, limits_of
+
+Severity = Literal["fail", "warn", "info"]
+
+CADENCE_TOLERANCE = 0.2  # of the nominal cadence
+# The largest share of rows that may carry a flag before a person should look. Flags of the instruments have no entry:
+# whether they are unusual is for the trend of `flag_share` to say.
+FLAG_SHARES = {"clock_invalid": 0.01, "value_overflow": 0.0}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A metric of a table-day and the range it must lie in, both ends included; None leaves an end open.
+
+    `column` is '' for a metric of the whole table.
+    """
+
+    name: str
+    metric: str
+    column: str
+    low: float | None
+    high: float | None
+    severity: Severity
+    detail: str
+
+
+def rules_for(table: Table, limits: tuple[Limit, ...]) -> tuple[Rule, ...]:
+    """All rules of a table, in the order of its columns. `limits` may hold those of other tables too."""
+    return (
+        *_table_rules(table),
+        *(rule for column in table.columns for rule in _column_rules(table, column)),
+        *(rule for limit in limits_of(table, limits) for rule in _alarm_rules(limit)),
+    )
+
+
+def fingerprint(rules: Iterable[Rule]) -> str:
+    """sha256 of the rules: equal for equal rules, on every machine and in every run."""
+    text = json.dumps([asdict(rule) for rule in rules], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _none(name: str, metric: str, column: str, severity: Severity, detail: str) -> Rule:
+    """A rule that a count is zero."""
+    return Rule(name, metric, column, None, 0.0, severity, detail)
+
+
+def _table_rules(table: Table) -> Iterator[Rule]:
+    yield Rule("has_rows", "rows", WHOLE_TABLE, 1.0, None, "fail", "The day has at least 1 row.")
+    if table.key and not is_packet_table(table):
+        text = f"No 2 rows have the same {', '.join(table.key)}."
+        yield _none("unique_key", "duplicates", WHOLE_TABLE, "fail", text)
+    if has_epoch(table):
+        yield from _time_rules(table)
+    if is_packet_table(table):
+        yield from _packet_rules()
+    if "quality_flag" in table.by_name:
+        yield from _flag_rules(table)
+
+
+def _time_rules(table: Table) -> Iterator[Rule]:
+    text = "0 rows lie outside the table-day's UTC day."
+    yield _none(f"on_day:{EPOCH}", "day_mismatch", EPOCH, "fail", text)
+    if table.order != "none":
+        yield _none(f"time_order:{EPOCH}", "backward_steps", EPOCH, "fail", "0 rows are earlier than the row before.")
+    if table.order == "strict":
+        yield _none(f"no_repeat:{EPOCH}", "repeated_times", EPOCH, "fail", "0 rows have the time of the row before.")
+    if table.cadence_seconds is not None:
+        yield from _cadence_rules(table.cadence_seconds)
+
+
+def _cadence_rules(nominal: float) -> Iterator[Rule]:
+    low, high = nominal * (1 - CADENCE_TOLERANCE), nominal * (1 + CADENCE_TOLERANCE)
+    text = f"The median spacing of rows is {_number(low)} to {_number(high)} s; nominal are {_number(nominal)} s."
+    yield Rule(f"cadence:{EPOCH}", "cadence", EPOCH, low, high, "warn", text)
+    text = f"0 steps in time are longer than {_number(GAP_CADENCES * nominal)} s ({GAP_CADENCES} cadences)."
+    yield _none(f"no_gaps:{EPOCH}", "time_gaps", EPOCH, "warn", text)
+
+
+def _packet_rules() -> Iterator[Rule]:
+    sentences = {
+        "sequence_jumps": "The packet sequence count makes 0 steps other than 1 (modulo 16384).",
+        "missing_packets": "0 packets are missing between two that were received.",
+        "checksum_failures": "0 packets of the instrument failed their checksum.",
+        "quarantined_bytes": "0 bytes of the instrument's files are in quarantine.",
+    }
+    for metric, text in sentences.items():
+        yield _none(f"no_{metric}", metric, WHOLE_TABLE, "warn", text)
+
+
+def _flag_rules(table: Table) -> Iterator[Rule]:
+    for flag in table.flags:
+        if flag.name in FLAG_SHARES:
+            share = FLAG_SHARES[flag.name]
+            text = f"At most {share:.0%} of the rows are flagged {flag.name}."
+            yield Rule(f"flagged:{flag.name}", f"flag_share:{flag.name}", "quality_flag", None, share, "warn", text)
+
+
+def _column_rules(table: Table, column: Column) -> Iterator[Rule]:
+    name = column.name
+    if not column.nullable:
+        yield _none(f"not_null:{name}", "nulls", name, "fail", f"0 values of {name} are null.")
+    if column.axes:
+        sizes = " x ".join(str(size) for size in table.shape(column))
+        yield _none(f"length:{name}", "wrong_length", name, "fail", f"Every list of {name} holds {sizes} values.")
+    if is_numeric(column):
+        yield from _number_rules(table, column)
+
+
+def _number_rules(table: Table, column: Column) -> Iterator[Rule]:
+    name = column.name
+    # L0 keeps what was sent, impossible values included; a level that is made here has to be right.
+    severity: Severity = "warn" if table.level == "l0" else "fail"
+    if column.valid is not None:
+        low, high = map(_number, column.valid)
+        unit = f" {column.unit}" if column.unit else ""
+        text = f"0 values of {name} lie outside {low} to {high}{unit}."
+        yield _none(f"in_range:{name}", "out_of_range", name, severity, text)
+    if column.type in FLOATS:
+        yield _none(f"no_nan:{name}", "nans", name, severity, f"0 values of {name} are NaN; fill is null.")
+
+
+def _alarm_rules(limit: Limit) -> Iterator[Rule]:
+    name = limit.column
+    low, high = f"the alarm limit {_number(limit.low)}", f"the alarm limit {_number(limit.high)}"
+    text = f"0 values of {name} are below {low} ({limit.source})."
+    yield _none(f"alarm_low:{name}", "alarm_low", name, "info", text)
+    text = f"0 values of {name} are above {high} ({limit.source})."
+    yield _none(f"alarm_high:{name}", "alarm_high", name, "info", text)
+
+
+def _number(value: float) -> str:
+    """A limit as a person writes it: 65535, not 65535.0; the floating-point tail of 0.1 + 0.2 is cut."""
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.12g}"

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A circular orbit as sunlight sees it: day and night by the phase since sunrise."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from lake.definitions import Noun
+
+Float64 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+
+
+class Orbit(Noun):
+    """Revolutions per day, and the part of each orbit that is spent in the Earth's shadow.
+
+    The phase is 0 at sunrise. Phase 0 falls on 1970-01-01T00:00:00 UTC: any other instant would do as well.
+    """
+
+    revolutions_per_day: float = Field(gt=0, le=20)
+    night_fraction: float = Field(ge=0, lt=1)
+
+    @property
+    def period_s(self) -> float:
+        """Length of an orbit in seconds."""
+        return 86_400 / self.revolutions_per_day
+
+    def phase(self, unix_s: Float64) -> Float64:
+        """Part of the orbit since sunrise, 0 to 1."""
+        return np.asarray(unix_s / self.period_s % 1.0, np.float64)
+
+    def sunlit(self, unix_s: Float64) -> Bool:
+        """True in orbit day."""
+        return np.asarray(self.phase(unix_s) < 1 - self.night_fraction, np.bool_)
+
+    def sunrise(self, unix_s: float, number: int) -> float:
+        """Unix seconds of a sunrise at or after a time: number 0 is the first."""
+        return float((np.ceil(unix_s / self.period_s) + number) * self.period_s)

@@ -1,0 +1,418 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Products as files: equal to their tables in four readers, accepted by the referees, reproducible, in little memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import cdflib
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from exports import cdf_values
+from exports.cdf import publish, validate_cdf, write_product
+from exports.cdf_records import CDF_TYPES
+from exports.istp import compile_product
+from lake.definitions import Column
+from lake.errors import ExportError
+from tests.exports.conftest import (
+    EPOCH,
+    HOUSEKEEPING,
+    MEDDEA,
+    MIDNIGHT,
+    PADRE,
+    QUALITY,
+    TABLES,
+    Sample,
+    changed,
+    lists,
+    make_sample,
+    product,
+)
+
+ROOT = Path(__file__).parents[2]
+Make = Callable[..., Sample]
+
+
+def write(sample: Sample, folder: Path) -> Path:
+    path = sample.path(folder)
+    written = write_product(sample.structure, path, sample.batches, sample.records, sample.edition)
+    assert (written.path, written.bytes, written.records) == (path, path.stat().st_size, sample.records)
+    return path
+
+
+def expected(sample: Sample, name: str) -> np.ndarray[Any, Any]:
+    """A column as the file should hold it, by way of Python lists instead of arrays."""
+    variable = next(v for v in sample.structure.variables if v.column and v.column.name == name)
+    cdf_type, dims = CDF_TYPES[variable.spec.type], variable.spec.dims
+    values = sample.data[name].to_pylist()
+    flat = [item for row in values for item in row] if dims else values
+    filled = [cdf_type.fill if item is None or item != item else item for item in flat]
+    return np.array(filled, dtype=cdf_type.dtype).reshape(-1, *dims)
+
+
+def changed_data(sample: Sample, **columns: pa.Array) -> Sample:
+    return replace(sample, data={**sample.data, **columns})
+
+
+def refused(sample: Sample, folder: Path, match: str) -> None:
+    with pytest.raises(ExportError, match=match):
+        write(sample, folder)
+    assert list(folder.iterdir()) == []
+
+
+# Readers
+
+
+def _by_cdflib(path: Path, names: list[str]) -> dict[str, Any]:
+    file = cdflib.CDF(path, validate=True)
+    return {name: file.varget(name) for name in names}
+
+
+def _by_nasa(path: Path, names: list[str]) -> dict[str, Any]:
+    pycdf = pytest.importorskip("spacepy.pycdf", reason="needs NASA's CDF library")
+    with pycdf.CDF(str(path)) as file:
+        return {name: np.asarray(file.raw_var(name)[...]) for name in names}
+
+
+def _by_pycdfpp(path: Path, names: list[str]) -> dict[str, Any]:
+    pycdfpp = pytest.importorskip("pycdfpp")
+    file = pycdfpp.load(str(path))
+    return {name: np.asarray(file[name].values) for name in names}
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("read", [_by_cdflib, _by_nasa, _by_pycdfpp])
+def test_three_readers_give_back_the_values_of_the_table(
+    sample: Sample, tmp_path: Path, read: Callable[[Path, list[str]], dict[str, Any]]
+) -> None:
+    path = write(sample, tmp_path)
+    names = {v.column.name: v.spec.name for v in sample.structure.variables if v.column}
+    found = read(path, list(names.values()))
+    for column, variable in names.items():
+        values = found[variable]
+        times = values.view(np.int64) if values.dtype.kind in "VM" else values
+        np.testing.assert_array_equal(times.reshape(-1), expected(sample, column).reshape(-1), err_msg=column)
+        if column != "epoch_tt2000":
+            assert values.shape == expected(sample, column).shape
+
+
+def test_all_fill_column_and_nulls_become_fill_values(make: Make, tmp_path: Path) -> None:
+    file = cdflib.CDF(write(make("l1_photon"), tmp_path))
+    assert set(file.varget("energy_kev").tolist()) == {float(np.float32(-1e31))}
+    assert (file.varget("pixel") == -128).sum() == make("l1_photon").data["pixel"].null_count
+
+
+def test_null_lists_and_nulls_in_lists_become_fill_values(make: Make, tmp_path: Path) -> None:
+    sample = make("ql_lightcurve", n=3)
+    rates = pa.array([[1, 2, None, float("nan"), 5], None, [6, 7, 8, 9, 10]], pa.list_(pa.float32()))
+    file = cdflib.CDF(write(changed_data(sample, rate=rates), tmp_path))
+    fill = float(np.float32(-1e31))
+    assert file.varget("rate").tolist() == [[1, 2, fill, fill, 5], [fill] * 5, [6, 7, 8, 9, 10]]
+
+
+@pytest.mark.parametrize("kind", [pa.large_list, lambda t: pa.list_(t, 5)])
+def test_lists_of_any_kind_are_the_same(make: Make, tmp_path: Path, kind: Callable[[Any], Any]) -> None:
+    sample = make("ql_lightcurve")
+    plain = write(sample, tmp_path).read_bytes()
+    (tmp_path / "b").mkdir()
+    other = changed_data(sample, rate=sample.data["rate"].cast(kind(pa.float32())))
+    assert write(other, tmp_path / "b").read_bytes() == plain
+
+
+def test_day_without_records_has_the_whole_structure(sample: Sample, tmp_path: Path) -> None:
+    empty = changed_data(sample, **{name: array[:0] for name, array in sample.data.items()})
+    path = write(empty, tmp_path)
+    validate_cdf(path, sample.structure, 0)
+    assert cdflib.CDF(path).cdf_info().zVariables == [v.spec.name for v in sample.structure.variables]
+
+
+# Reproducibility
+
+
+def test_equal_inputs_give_equal_bytes_however_they_arrive(
+    sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = write(sample, tmp_path).read_bytes()
+    (tmp_path / "again").mkdir()
+    monkeypatch.setattr(cdf_values, "PIECE_BYTES", 1000)
+    path = sample.path(tmp_path / "again")
+    write_product(sample.structure, path, lambda name: iter([sample.data[name]]), sample.records, sample.edition)
+    assert path.read_bytes() == first
+
+
+def test_large_variables_are_compressed_and_times_are_not(make: Make, tmp_path: Path) -> None:
+    spectra = cdflib.CDF(write(make("l1_spectrum"), tmp_path))
+    assert {name: spectra.varinq(name).Compress for name in ("Epoch", "count_rate", "total")} == {
+        "Epoch": 0,
+        "count_rate": 1,
+        "total": 0,
+    }
+    info = spectra.varinq("count_rate")
+    assert info.Block_Factor * 24 * 280 * 4 >= 16384
+
+
+# Referees
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("samples")
+    for descriptor in TABLES:
+        write(make_sample(descriptor), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checker() -> Path:
+    telemetry = os.environ.get("SWXLAKE_TELEMETRY")
+    shared = [Path(telemetry).parent] if telemetry else []
+    found = [p for folder in (*shared, ROOT.parent / "shared") if (p := folder / "tools" / "check_istp.py").is_file()]
+    if not found:
+        pytest.skip("check_istp.py is neither beside the checkout nor beside SWXLAKE_TELEMETRY")
+    return found[0]
+
+
+@pytest.mark.oracle
+def test_istp_checker_has_nothing_to_say_but_for_unregistered_names(samples: Path, checker: Path) -> None:
+    files = sorted(str(path) for path in samples.glob("*.cdf"))
+    done = subprocess.run(
+        [sys.executable, str(checker), "--strict", "--json", *files], capture_output=True, check=False
+    )
+    findings = {
+        (Path(file).name.split("_")[2], f["rule"], f["where"])
+        for file, found in json.loads(done.stdout).items()
+        for f in found
+    }
+    unregistered = {
+        (name.replace("_", "-"), "G03", attribute)
+        for name in TABLES
+        for attribute in ("DOI", "spase_DatasetResourceID")
+    }
+    # Two photons may come in one tick of the clock.
+    assert findings == unregistered | {("l1-photon", "V23", "Epoch")}
+
+
+@pytest.mark.oracle
+def test_astralint_has_nothing_to_say_but_for_unregistered_names(samples: Path) -> None:
+    program = Path(sys.executable).with_name("astralint")
+    if not program.is_file():
+        pytest.skip("astralint is not installed")
+    done = subprocess.run(
+        [str(program), "lint", "--strict", "--suite", "CDAWeb", str(samples)],
+        capture_output=True,
+        check=False,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    assert [line for line in lines if line.startswith(("ERROR", "FATAL", "CRITICAL"))] == []
+    problems = [line for line in lines if line.startswith("WARNING")]
+    assert (
+        problems == ["WARNING ISTP-GA-002  missing recommended global attribute(s): DOI, spase_DatasetResourceID"] * 4
+    )
+
+
+@pytest.mark.oracle
+def test_spacepy_has_nothing_to_say_but_that_lines_are_no_spectrogram(samples: Path) -> None:
+    pycdf = pytest.importorskip("spacepy.pycdf", reason="needs NASA's CDF library")
+    istp = pytest.importorskip("spacepy.pycdf.istp")
+    complaints = {}
+    for path in sorted(samples.glob("*.cdf")):
+        with warnings.catch_warnings(), pycdf.CDF(str(path)) as file:
+            warnings.simplefilter("ignore")
+            complaints[path.name.split("_")[2]] = istp.FileChecks.all(file, catch=True)
+    waived = [f"{name}: Multi dim variable with time_series display type." for name in ("rate", "rate_error")]
+    assert complaints.pop("ql-lightcurve") == waived
+    assert set(complaints) == {"l1-photon", "l1-spectrum", "l1-housekeeping"}
+    assert not any(complaints.values())
+
+
+# What is refused
+
+
+def one_column(values: pa.Array, **facts: Any) -> Sample:
+    column = Column(**{"name": "x", "type": "float32", "description": "Some quantity", "nullable": True, **facts})
+    table = changed(HOUSEKEEPING, columns=(EPOCH, column, QUALITY))
+    structure = compile_product(product(table), table, MEDDEA, PADRE)
+    n = len(values)
+    times = pa.array(MIDNIGHT + np.arange(n))
+    return Sample(structure, {"epoch_tt2000": times, "x": values, "quality_flag": pa.array([0] * n, pa.int32())})
+
+
+@pytest.mark.parametrize(
+    ("facts", "values", "match"),
+    [
+        ({"valid": (0, 10)}, [1.0, 11.0, None, -3.0], r"column x: 2 values outside .* first in record 1"),
+        ({}, [1.0, float("inf"), 2.0], "1 values outside"),
+        ({}, [-1e31, 2.0, 3.0], "1 values outside .* first in record 0"),
+        ({"type": "int16"}, pa.array([1, 2, -32768], pa.int16()), "1 values outside .* first in record 2"),
+        ({"type": "int16"}, pa.array([1, 2, 3], pa.int32()), "values are int32, the column is int16"),
+        ({}, pa.array([1, 2, 3], pa.float64()), "values are double, the column is float"),
+        ({}, pa.array([1, 2, 3], pa.decimal128(9, 2)), "decimal"),
+        ({}, pa.array([[1.0]], pa.list_(pa.float32())), "values are list"),
+        ({"type": "bool"}, pa.array([1, 0], pa.uint8()), "values are uint8"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(tmp_path: Path, facts: Any, values: Any, match: str) -> None:
+    array = values if isinstance(values, pa.Array) else pa.array(values, pa.float32())
+    refused(one_column(array, **facts), tmp_path, match)
+
+
+def test_values_out_of_range_are_counted_over_all_pieces(make: Make, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(cdf_values, "PIECE_BYTES", 100)
+    rates = np.ones((200, 5), np.float32)
+    rates[[50, 60, 199], [1, 2, 4]] = -1
+    sample = changed_data(make("ql_lightcurve"), rate=lists(rates))
+    refused(sample, tmp_path, r"day 2024-09-16, column rate: 3 values outside .* first in record 50\.")
+
+
+@pytest.mark.parametrize("length", [4, 6, 0])
+def test_lists_that_do_not_fill_the_axes_are_refused(make: Make, tmp_path: Path, length: int) -> None:
+    rows = [[1.0] * 5, [1.0] * length, [1.0] * 5]
+    sample = changed_data(make("ql_lightcurve", n=3), rate=pa.array(rows, pa.list_(pa.float32())))
+    refused(sample, tmp_path, f"list of {length} values in record 1")
+
+
+def test_all_columns_have_as_many_records_as_announced(make: Make, tmp_path: Path) -> None:
+    sample = make("l1_housekeeping")
+    refused(changed_data(sample, heartbeats=sample.data["heartbeats"][:-1]), tmp_path, "199 of 200")
+    longer = pa.concat_arrays([sample.data["heartbeats"]] * 2)
+    refused(changed_data(sample, heartbeats=longer), tmp_path, "more than 200")
+
+
+NS_OF_DAY = 86_400_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "offsets", "match"),
+    [
+        ("l1_photon", [0, 5, None], "record 2 has no time"),
+        ("l1_photon", [-1, 5, 6], "record 0 is not on 2024-09-16 UTC"),
+        ("l1_photon", [0, 5, NS_OF_DAY], "record 2 is not on 2024-09-16 UTC"),
+        ("l1_photon", [0, 5, 4], "record 2 is out of order.*keep their order"),
+        ("l1_housekeeping", [0, 5, 5], "record 2 is out of order.*increase"),
+    ],
+)
+def test_times_are_of_the_day_and_in_order(
+    make: Make, tmp_path: Path, descriptor: str, offsets: Any, match: str
+) -> None:
+    times = pa.array([None if o is None else MIDNIGHT + o for o in offsets], pa.int64())
+    refused(changed_data(make(descriptor, n=3), epoch_tt2000=times), tmp_path, match)
+
+
+def test_order_is_checked_across_pieces(make: Make, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(cdf_values, "PIECE_BYTES", 16)
+    times = pa.array([MIDNIGHT + o for o in (0, 5, 4, 8)])
+    refused(changed_data(make("l1_photon", n=4), epoch_tt2000=times), tmp_path, "record 2 is out of order")
+
+
+def test_a_photon_may_share_its_time_and_the_day_has_both_ends(make: Make, tmp_path: Path) -> None:
+    times = pa.array([MIDNIGHT, MIDNIGHT, MIDNIGHT + NS_OF_DAY - 1])
+    path = write(changed_data(make("l1_photon", n=3), epoch_tt2000=times), tmp_path)
+    assert cdflib.CDF(path).varget("Epoch").tolist() == times.to_pylist()
+
+
+def test_a_day_with_a_leap_second_has_one_second_more(tmp_path: Path) -> None:
+    table, day = HOUSEKEEPING, date(2016, 12, 31)
+    early = PADRE.model_copy(update={"valid_time": PADRE.valid_time.model_copy(update={"start": date(2016, 1, 1)})})
+    structure = compile_product(product(table, omit=("spare",)), table, MEDDEA, early)
+    sample = one_column(pa.array([0.0], pa.float32()))
+    data = {c: pa.array([0], cdf_values.ARROW_TYPES[table.by_name[c].type]) for c in structure.columns}
+    data["epoch_tt2000"] = pa.array([536_500_868_684_000_000])  # 2016-12-31T23:59:60.5
+    leap = Sample(structure, data, replace(sample.edition, day=day))
+    path = write(leap, tmp_path)
+    assert path.name == "padre_meddea_l1-housekeeping_20161231_v1.0.0.cdf"
+    assert cdflib.CDF(path).varget("Epoch").tolist() == [536_500_868_684_000_000]
+
+
+# Validation and publishing
+
+
+def test_validation_finds_a_damaged_file(make: Make, tmp_path: Path) -> None:
+    sample = make("l1_spectrum")
+    path = write(sample, tmp_path)
+    with pytest.raises(ExportError, match="200 records, not .* with 201"):
+        validate_cdf(path, sample.structure, 201)
+    with pytest.raises(ExportError, match="has variables"):
+        validate_cdf(path, make("l1_photon").structure, 200)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ExportError, match="cannot be read back"):
+        validate_cdf(path, sample.structure, 200)
+
+
+def test_validation_failure_leaves_no_file(make: Make, tmp_path: Path, monkeypatch: Any) -> None:
+    def fail(*_: Any) -> None:
+        raise ExportError("not valid")
+
+    monkeypatch.setattr("exports.cdf.validate_cdf", fail)
+    refused(make("l1_photon"), tmp_path, "not valid")
+
+
+def test_publishing_renames_and_never_replaces(tmp_path: Path) -> None:
+    def temporary(text: str) -> Path:
+        path = tmp_path / ".partial.cdf"
+        path.write_text(text)
+        return path
+
+    final = tmp_path / "2024" / "a.cdf"
+    assert publish(temporary("one"), final) == final
+    assert publish(temporary("one"), final) == final
+    assert not (tmp_path / ".partial.cdf").exists()
+    with pytest.raises(ExportError, match="new version"):
+        publish(temporary("two"), final)
+    assert final.read_text() == "one"
+
+
+# Memory
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+import numpy as np, pyarrow as pa
+from exports.cdf import write_product
+from tests.exports.conftest import MIDNIGHT, make_sample
+records, folder = int(sys.argv[1]), Path(sys.argv[2])
+sample = make_sample("l1_spectrum", n=2)
+block = np.arange(100 * 24 * 280, dtype=np.float32) % 999
+
+def batches(name):
+    for start in range(0, records, 100):
+        n = min(100, records - start)
+        if name == "epoch_tt2000":
+            yield pa.array(MIDNIGHT + np.arange(start, start + n))
+        elif name == "count_rate":
+            yield pa.ListArray.from_arrays(np.arange(n + 1, dtype=np.int32) * 6720, pa.array(block[: n * 6720]))
+        else:
+            yield pa.concat_arrays([sample.data[name][:1]] * n)
+
+write_product(sample.structure, sample.path(folder), batches, records, sample.edition)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def _peak_kilobytes(records: int, folder: Path) -> int:
+    command = [sys.executable, "-c", PEAK, str(records), str(folder)]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, cwd=ROOT)
+    return int(done.stdout.split()[-1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux")
+def test_memory_does_not_grow_with_the_records(tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    (tmp_path / "large").mkdir()
+    small = _peak_kilobytes(750, tmp_path / "small")  # count_rate: 20 MB
+    large = _peak_kilobytes(7500, tmp_path / "large")  # count_rate: 200 MB
+    assert large - small < 12_000

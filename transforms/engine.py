@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine: which table-days are out of date and why, and building them, one day of one table at a time.
+
+A table-day is out of date when its fingerprint differs from that of the last good run: the definition of its table, the
+code of its transform, the calibrations valid on the day, and the contents of its inputs. A rebuild that gives the same
+content does not make its dependents out of date.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from lake.clock import utc_now
+from lake.definitions import Calibration, Table
+from lake.errors import CalibrationError, DefinitionError, TransformError
+from lake.ledger import Contents, fingerprint, read_contents, release, table_definition
+from lake.store import Lake
+from lake.tables import append_ops, arrow_schema, replace_day, scan
+
+log = logging.getLogger(__name__)
+
+Transform = Callable[..., pl.LazyFrame]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One table-day to build: what it depends on, and why it is out of date."""
+
+    table: Table
+    day: date
+    reason: str
+    depends_on: dict[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of everything the result depends on."""
+        return fingerprint(self.depends_on)
+
+
+def ordered(lake: Lake) -> list[Table]:
+    """Tables that have a transform, inputs before dependents."""
+    return [table for table in lake.definitions.tables.values() if table.inputs]
+
+
+def steps(
+    lake: Lake, contents: Contents, table: Table, days: set[date] | None = None, force: bool = False
+) -> Iterator[Step]:
+    """Days of one table that are out of date, oldest first. Its inputs must be up to date in `contents`."""
+    inputs = [f"{table.mission}.{name}" for name in table.inputs.values()]
+    present = {day for address, day in contents.known if address in inputs}
+    # A day that lost its inputs is still built, to nothing: its old rows must not stay.
+    stale = {day for address, day in contents.runs if address == table.address and day not in present}
+    for day in sorted(present | stale):
+        if days is not None and day not in days:
+            continue
+        depends_on = _depends_on(lake, contents, table, day)
+        reason = "forced" if force else _reason(contents.runs.get((table.address, day)), depends_on)
+        if reason:
+            yield Step(table, day, reason, depends_on)
+
+
+def _depends_on(lake: Lake, contents: Contents, table: Table, day: date) -> dict[str, str]:
+    parts = {"definition": table_definition(table), "code": _code_of(table)}
+    for name, calibration in _calibrations(lake, table, day).items():
+        parts[f"calibration {name}"] = calibration.sha256 if calibration else ""
+    for name in table.inputs.values():
+        address = f"{table.mission}.{name}"
+        parts[f"input {address}"] = contents.known.get((address, day), "")
+    return parts
+
+
+def _reason(run: dict[str, Any] | None, depends_on: dict[str, str]) -> str | None:
+    if run is None:
+        return "new"
+    before: dict[str, str] = json.loads(str(run["depends_on"]))
+    changed = [key for key in sorted(before | depends_on) if before.get(key) != depends_on.get(key)]
+    if changed:
+        return ", ".join(f"{key} changed" for key in changed)
+    return None if run["status"] == "done" else "failed before"
+
+
+def _calibrations(lake: Lake, table: Table, day: date) -> dict[str, Calibration | None]:
+    instrument = lake.definitions.instrument(table)
+    return {name: instrument.calibration(name, day) for name in (*table.calibrations, *table.optional_calibrations)}
+
+
+def _transform(table: Table) -> Transform:
+    """The function that makes a table: `l1_photon` of transforms/padre/meddea.py for `padre.meddea_l1_photon`."""
+    name = f"transforms.{table.mission}.{table.instrument}"
+    try:
+        module = importlib.import_module(name)
+        function: Transform = getattr(module, table.descriptor)
+    except (ModuleNotFoundError, AttributeError):
+        path = name.replace(".", "/")
+        raise DefinitionError(f"{table.address}: {path}.py has no function {table.descriptor}. Write it.") from None
+    return function
+
+
+def _code_of(table: Table) -> str:
+    return _code_fingerprint(_transform(table).__module__)
+
+
+@cache
+def _code_fingerprint(module_name: str) -> str:
+    """sha256 of a transform module and of the transforms modules it imports, without comments and docstrings."""
+    module = sys.modules[module_name]
+    used = {m.__name__: m for m in _imported(module)} | {module_name: module}
+    return fingerprint([(name, _shape_of(used[name])) for name in sorted(used)])
+
+
+def _imported(module: ModuleType) -> set[ModuleType]:
+    names = {getattr(value, "__module__", None) or getattr(value, "__name__", "") for value in vars(module).values()}
+    return {sys.modules[n] for n in names if isinstance(n, str) and n.startswith("transforms.") and n != module.__name__}
+
+
+def _shape_of(module: ModuleType) -> str:
+    tree = ast.parse(Path(str(module.__file__)).read_text())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_docstring(body[0]):
+            body[:] = body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+@dataclass
+class Built:
+    """Outcome of building table-days."""
+
+    done: list[tuple[Step, int]] = field(default_factory=list)
+    failed: list[tuple[Step, str]] = field(default_factory=list)
+
+
+def build_all(
+    lake: Lake, run_id: str, tables: list[Table] | None = None, days: set[date] | None = None, force: bool = False
+) -> Built:
+    """Build everything that is out of date, table by table. A day that fails is recorded and does not stop the others."""
+    contents, built = read_contents(lake), Built()
+    for table in tables if tables is not None else ordered(lake):
+        for step in list(steps(lake, contents, table, days, force)):
+            _build_step(lake, contents, step, run_id, built)
+    return built
+
+
+def plan_all(lake: Lake, tables: list[Table] | None = None, days: set[date] | None = None, force: bool = False) -> list[Step]:
+    """What `build_all` would build, with reasons; dependents of a step are listed as if its content changed."""
+    contents, planned = read_contents(lake), []
+    for table in tables if tables is not None else ordered(lake):
+        for step in list(steps(lake, contents, table, days, force)):
+            planned.append(step)
+            contents.known[table.address, step.day] = f"planned {step.fingerprint}"
+    return planned
+
+
+def _build_step(lake: Lake, contents: Contents, step: Step, run_id: str, built: Built) -> None:
+    started, clock = utc_now(), time.perf_counter()
+    row = {
+        "run_id": run_id,
+        "table_name": step.table.address,
+        "day": step.day,
+        "fingerprint": step.fingerprint,
+        "reason": step.reason,
+        "started_at": started,
+        "code_version": release()[0],
+        "depends_on": json.dumps(step.depends_on, sort_keys=True),
+    }
+    try:
+        rows = build_day(lake, step.table, step.day)
+        written = replace_day(lake, step.table, step.day, rows, {"run_id": run_id, "fingerprint": step.fingerprint})
+        row |= {"rows": written.rows, "status": "done", "error": None, "content": written.content}
+        contents.known[step.table.address, step.day] = written.content
+        built.done.append((step, written.rows))
+    except (CalibrationError, TransformError) as error:
+        row |= {"rows": 0, "status": "failed", "error": str(error), "content": None}
+        contents.known.pop((step.table.address, step.day), None)
+        built.failed.append((step, str(error)))
+    row["seconds"] = time.perf_counter() - clock
+    append_ops(lake, "runs", [row])
+    contents.runs[step.table.address, step.day] = row
+    message = "transform table=%s day=%s rows=%d seconds=%.1f status=%s"
+    log.info(message, step.table.address, step.day, row["rows"], row["seconds"], row["status"])
+
+
+def build_day(lake: Lake, table: Table, day: date) -> pa.Table:
+    """The rows of one table-day, made by its transform and checked against its definition (without `day`)."""
+    calibrations = _calibrations(lake, table, day)
+    for name in table.calibrations:
+        if calibrations[name] is None:
+            folder = lake.definitions.path / table.mission / table.instrument / "calibration"
+            raise CalibrationError(f"{table.address}@{day}: no calibration {name} is valid. Add {folder}/{name}_<yyyymmdd>.csv.")
+    tables = {k: lake.definitions.tables[f"{table.mission}.{name}"] for k, name in table.inputs.items()}
+    inputs = {keyword: scan(lake, source, [day]) for keyword, source in tables.items()}
+    try:
+        frame = _transform(table)(table, **inputs, **calibrations).collect(engine="streaming")
+    except pl.exceptions.PolarsError as error:
+        raise TransformError(f"{table.address}@{day}: {' '.join(str(error).split())[:400]}. Correct the transform.") from error
+    return conform(table, day, frame)
+
+
+def conform(table: Table, day: date, frame: pl.DataFrame) -> pa.Table:
+    """The frame as Arrow in the table's schema. Raises TransformError if columns, types, nulls or list sizes do not fit."""
+    columns = [c for c in table.columns if c.name != "day"]
+    names = [c.name for c in columns]
+    where = f"{table.address}@{day}"
+    if set(frame.columns) - {"day"} != set(names):
+        odd = sorted(set(frame.columns) ^ set(names) - {"day"})
+        raise TransformError(f"{where}: columns {odd} are missing or unknown. Correct the transform or tables.yaml.")
+    schema = arrow_schema(table)
+    schema = schema.remove(schema.get_field_index("day"))
+    try:
+        rows = frame.select(names).to_arrow().cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise TransformError(f"{where}: {str(error).splitlines()[0]}. Correct the transform or the column's type.") from None
+    for column in columns:
+        if not column.nullable and rows[column.name].null_count:
+            raise TransformError(f"{where}: {column.name} has {rows[column.name].null_count} nulls. Fill or allow them.")
+    return rows
+
+

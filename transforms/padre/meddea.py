@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MeDDEA: photons, spectra and housekeeping in physical units, and the quick-look light curve.
+
+Each function makes the table of its name for one UTC day. All rows of an input are of that day.
+Source of the packet layouts and constants: padre_meddea, the instrument team's package, and the real files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from lake.definitions import Axis, Calibration, Table
+from lake.errors import CalibrationError
+from transforms.conversions import Floats, apply_rebin, convert_columns, horner, overlap_fractions, rebin_matrix
+
+TICK_NS = 12_800  # Integration time, live time and event clocks count 12.8 us (256 ticks of the 20 MHz clock).
+FLIGHT_ASICS = (0, 1, 2, 3)
+GROUND_ASIC = 7
+GUARD_RING = "G"
+# The detector dead time is 30 to 80 us for each event in the real photon packets. A third of the smallest leaves room
+# for events that share one readout, and still marks the millions of counts that id words pretend.
+MIN_SECONDS_PER_COUNT = 10e-6
+# Id words found in the first histogram after a start; no bin of a real 10 s spectrum comes near such counts.
+ID_WORDS = ((0xCA00, 0xCA7F), (0xCD00, 0xEAFF))
+BIN_FULL = 65535
+BLOCK = 256  # Spectra in one matrix product: 25 MB in, 14 MB out.
+
+ORIGIN = ("file_sha256", "byte_offset")
+CLOCKED_PACKET = ("sequence_count", "time_s", "time_clocks", "checksum")
+HOUSEKEEPING_PACKET = ("sequence_count", "time_s", "checksum")
+
+
+# ---- photons -------------------------------------------------------------------------------------------------------
+def l1_photon(
+    table: Table,
+    *,
+    photon: pl.LazyFrame,
+    pixel_map: Calibration,
+    decimation: Calibration,
+    photon_energy: Calibration | None = None,
+) -> pl.LazyFrame:
+    """Photon events in time order, one of each packet, with pixel, energy [keV] and decimation weight.
+
+    Simultaneous events are ordered by packet, pixel id and pulse height: the order does not depend on the input's.
+    Raises: CalibrationError if pixel_map, decimation or photon_energy cannot be used.
+    """
+    events = _one_of_each(_with_valid_clock(photon, table), table, CLOCKED_PACKET)
+    events = events.with_columns(
+        pixel=_pixel(pixel_map),
+        decimation_level=(pl.col("flags") // 4096 % 8).cast(pl.Int8),
+    )
+    events = events.with_columns(
+        energy_kev=_photon_energy(photon_energy),
+        decimation_weight=_decimation_weight(decimation),
+    )
+    order = ("epoch_tt2000", "sequence_count", "pixel_id", "atod", "baseline", "flags", "quality_flag")
+    events = events.with_columns(quality_flag=_photon_flags(table, pixel_map)).sort(order)
+    return _columns_of(table, events)
+
+
+def _pixel(pixel_map: Calibration) -> pl.Expr:
+    """Pixel of the event's channel; null for an unconnected channel or an impossible detector."""
+    frame = pixel_map.frame
+    known = pl.col("asic").is_in([*FLIGHT_ASICS, GROUND_ASIC])
+    pixel = pl.col("channel").replace_strict(frame["channel"], frame["pixel"], default=None, return_dtype=pl.Int8)
+    return pl.when(known).then(pixel)
+
+
+def _photon_energy(photon_energy: Calibration | None) -> pl.Expr:
+    """Energy [keV] of the pulse height by the row asic, pixel, c0, c1, ... of the pixel; null without one."""
+    if photon_energy is None:
+        return pl.lit(None, pl.Float32)
+    frame = photon_energy.frame
+    keys = frame.select(pl.col("asic").cast(pl.Int32) * 32 + pl.col("pixel")).to_series()
+    if keys.is_duplicated().any():
+        raise CalibrationError(f"{photon_energy.path}: a pixel has two rows. Leave one row for each asic and pixel.")
+    key = pl.col("asic").cast(pl.Int32) * 32 + pl.col("pixel")
+    names = [f"c{i}" for i in range(len(frame.columns)) if f"c{i}" in frame.columns]
+    if not names:
+        raise CalibrationError(f"{photon_energy.path}: has no column c0. Write asic,pixel,c0,c1 and one row per pixel.")
+    columns = [frame[name].cast(pl.Float64).fill_null(0.0) for name in names]
+    coefficients = [key.replace_strict(keys, c, default=None, return_dtype=pl.Float64) for c in columns]
+    return horner(pl.col("atod").cast(pl.Float64), coefficients).cast(pl.Float32)
+
+
+def _decimation_weight(decimation: Calibration) -> pl.Expr:
+    """Photons that an event stands for: (keep + discard) / keep of its level and pulse-height bin."""
+    weights = _weight_table(decimation)
+    levels, heights = weights.shape
+
+    def look_up(events: pl.Series) -> pl.Series:
+        level, atod = (events.struct.field(name).to_numpy() for name in ("decimation_level", "atod"))
+        return pl.Series(weights[level % levels, np.clip(atod, 0, heights - 1)])
+
+    columns = pl.struct("decimation_level", "atod")
+    return columns.map_batches(look_up, return_dtype=pl.Float32, is_elementwise=True)
+
+
+def _weight_table(decimation: Calibration) -> NDArray[np.float32]:
+    """Weights [level, pulse height] up to the last edge.
+
+    A pulse height belongs to the first edge with atod < adc_upper, so the edge itself opens the next bin. That the
+    edge is exclusive is assumed: the last one, 4096, is one more than a 12-bit ADC can give.
+    """
+    bins = decimation.frame.sort("level", "adc_upper")
+    if bins["level"].unique().sort().to_list() != list(range(8)) or bins["keep"].min() == 0:
+        raise CalibrationError(f"{decimation.path}: needs levels 0 to 7 and keep of 1 or more. Correct its rows.")
+    heights = np.arange(int(bins["adc_upper"].max()))  # type: ignore[arg-type]
+    table = np.empty((8, len(heights)), np.float32)
+    for level, rows in enumerate(bins.partition_by("level", maintain_order=True)):
+        weight = ((rows["keep"] + rows["discard"]) / rows["keep"]).to_numpy()
+        edge = np.searchsorted(rows["adc_upper"].to_numpy(), heights, side="right")
+        table[level] = weight[np.minimum(edge, len(weight) - 1)]
+    return table
+
+
+def _photon_flags(table: Table, pixel_map: Calibration) -> pl.Expr:
+    guard = pixel_map.frame.filter(pl.col("size") == GUARD_RING)["pixel"].to_list()
+    return _flags(
+        table,
+        pixel_unknown=pl.col("pixel").is_null(),
+        guard_ring=pl.col("pixel").is_in(guard),
+        energy_uncalibrated=pl.col("energy_kev").is_null(),
+        ground_detector=pl.col("asic") == GROUND_ASIC,
+        photons_dropped=pl.col("flags") % 4096 > 0,
+    )
+
+
+# ---- spectra -------------------------------------------------------------------------------------------------------
+def l1_spectrum(
+    table: Table, *, spectrum: pl.LazyFrame, spectrum_energy: Calibration, default_slots: Calibration
+) -> pl.LazyFrame:
+    """One spectrum for each time: counts on the energy axis, integration and live time in seconds.
+
+    The energy parameters belong to slots, not pixels; where a slot does not hold its default pixel the row is flagged.
+    A garbage spectrum keeps its row and its counts.
+    Raises: CalibrationError if a slot has no parameters or its bins leave the energy axis.
+    """
+    valid = _with_valid_clock(spectrum, table)
+    matrix = _energy_matrix(table, spectrum_energy)
+    spectra = valid.with_columns(quality_flag=_spectrum_flags(table, default_slots)).with_columns(
+        integration_time_s=_seconds("integration_time"),
+        live_time_s=_seconds("live_time"),
+        counts=_on_energy_axis(table, matrix),
+    )
+    # The spare packets are taken out after rebinning: a copy of the raw histograms of a day would be 425 MB.
+    one_of_each = _without(spectra, _spare_packets(valid, table, CLOCKED_PACKET, once="epoch_tt2000"))
+    return _columns_of(table, one_of_each).sort("epoch_tt2000")
+
+
+def _seconds(column: str) -> pl.Expr:
+    return pl.col(column) * TICK_NS / 1e9
+
+
+def _energy_matrix(table: Table, spectrum_energy: Calibration) -> csr_array:
+    rows = _row_per_slot(table, spectrum_energy)
+    bins = 512  # Bin b holds ADC 8b to 8b+7 of a 12-bit ADC.
+    try:
+        return rebin_matrix(rows["slope_kev_per_bin"], rows["intercept_kev"], bins, _edges(table.axis("energy")))
+    except CalibrationError as error:
+        raise CalibrationError(f"{spectrum_energy.path}: {error}") from None
+
+
+def _row_per_slot(table: Table, calibration: Calibration) -> pl.DataFrame:
+    rows = calibration.frame.sort("slot")
+    size = table.axis("slot").size
+    if rows["slot"].to_list() != list(range(size)):
+        raise CalibrationError(f"{calibration.path}: needs one row for each slot 0 to {size - 1}. Add or remove rows.")
+    return rows
+
+
+def _edges(axis: Axis) -> Floats:
+    """Borders of an axis' channels; the axis gives their centres."""
+    return axis.first + axis.step * (np.arange(axis.size + 1, dtype=np.float64) - 0.5)
+
+
+def _on_energy_axis(table: Table, matrix: csr_array) -> pl.Expr:
+    """Counts rebinned block by block, so that only one block at a time is there in float64."""
+    slots = table.axis("slot").size
+
+    def rebin(counts: pl.Series) -> pl.Series:
+        block = _flat(counts).reshape(len(counts), slots, matrix.shape[1] // slots)
+        return pl.Series(apply_rebin(matrix, block).reshape(len(counts), -1)).arr.to_list()
+
+    return _in_blocks("counts", rebin, pl.List(pl.Float32))
+
+
+def _in_blocks(column: str, function: Callable[[pl.Series], pl.Series], dtype: pl.DataType) -> pl.Expr:
+    """The row-wise function of a column, given at most BLOCK rows at once."""
+
+    def apply(values: pl.Series) -> pl.Series:
+        starts = range(0, len(values), BLOCK)
+        return pl.concat(
+            [pl.Series(dtype=dtype), *(function(values.slice(start, BLOCK)) for start in starts)], rechunk=True
+        )
+
+    return pl.col(column).map_batches(apply, return_dtype=dtype, is_elementwise=True)
+
+
+def _flat(lists: pl.Series) -> NDArray[np.generic]:
+    values: NDArray[np.generic] = lists.list.explode().to_numpy()
+    return values
+
+
+def _spectrum_flags(table: Table, default_slots: Calibration) -> pl.Expr:
+    default = _row_per_slot(table, default_slots)["pixel_id"].cast(pl.Int32).to_list()
+    return _flags(
+        table,
+        garbage_spectrum=_is_garbage(),
+        slot_not_default=pl.col("pixel_id") != pl.lit(default, pl.List(pl.Int32)),
+        live_time_zero=pl.col("live_time") == 0,
+        bin_saturated=pl.col("counts").list.max() >= BIN_FULL,
+    )
+
+
+def _is_garbage() -> pl.Expr:
+    """True if a bin holds an id word, or if the counts do not fit into the integration time.
+
+    The first spectrum after a start can hold words of the histogram memory that are no counts.
+    """
+    possible = _seconds("integration_time") / MIN_SECONDS_PER_COUNT
+    word = pl.element()
+    is_id = pl.any_horizontal(*(word.is_between(low, high) for low, high in ID_WORDS))
+    return pl.col("counts").list.eval(is_id).list.any() | (pl.col("counts").list.sum() > possible)
+
+
+# ---- housekeeping --------------------------------------------------------------------------------------------------
+def l1_housekeeping(
+    table: Table,
+    *,
+    housekeeping: pl.LazyFrame,
+    housekeeping_polynomial: Calibration,
+    housekeeping_spline: Calibration,
+) -> pl.LazyFrame:
+    """Housekeeping in physical units, one row for each time. Raises CalibrationError if a channel is not calibrated."""
+    valid = _with_valid_clock(housekeeping, table)
+    rows = _one_of_each(valid, table, HOUSEKEEPING_PACKET, once="epoch_tt2000")
+    rows = convert_columns(rows, table, housekeeping_polynomial, housekeeping_spline)
+    return _columns_of(table, rows).sort("epoch_tt2000")
+
+
+# ---- quick look ----------------------------------------------------------------------------------------------------
+def ql_lightcurve(table: Table, *, spectrum: pl.LazyFrame, lightcurve_bands: Calibration) -> pl.LazyFrame:
+    """Count rates [count/s] over all slots in each energy band, corrected for live time, with Poisson uncertainty.
+
+    An energy channel that a band's edge cuts gives the part of its counts that lies in the band. Garbage spectra and
+    spectra without live time have no rate.
+    Raises: CalibrationError if a band is not on the energy axis or has no column.
+    """
+    bands = _band_columns(table, lightcurve_bands)
+    counts = _band_counts(bands, _band_fractions(table, lightcurve_bands))
+    bad = pl.col("quality_flag") & (table.flag("garbage_spectrum") | table.flag("live_time_zero"))
+    live_time = pl.when(bad == 0, pl.col("live_time_s") > 0).then("live_time_s")
+    in_band = {name: pl.col("band").struct.field(name) for name in bands}
+    rates = spectrum.with_columns(band=counts).with_columns(
+        *((value / live_time).alias(name) for name, value in in_band.items()),
+        *((value.sqrt() / live_time).alias(f"{name}_uncertainty") for name, value in in_band.items()),
+    )
+    return _columns_of(table, rates).sort("epoch_tt2000")
+
+
+def _band_columns(table: Table, lightcurve_bands: Calibration) -> list[str]:
+    names = [f"rate_{low:g}_{high:g}_kev" for low, high in lightcurve_bands.frame.iter_rows()]
+    for name in names:
+        if name not in table.by_name or f"{name}_uncertainty" not in table.by_name:
+            raise CalibrationError(
+                f"{lightcurve_bands.path}: {table.name} has no column {name} with its _uncertainty. "
+                "Add them to tables.yaml or correct the band."
+            )
+    return names
+
+
+def _band_fractions(table: Table, lightcurve_bands: Calibration) -> Floats:
+    """The fraction of each energy channel that lies in each band: [channels, bands]."""
+    edges = _edges(table.axis("energy"))
+    bands = lightcurve_bands.frame.select("low_kev", "high_kev").cast(pl.Float64).to_numpy()
+    for low, high in bands:
+        if not edges[0] <= low < high <= edges[-1]:
+            raise CalibrationError(
+                f"{lightcurve_bands.path}: band {low:g}-{high:g} keV is not on the axis {edges[0]:g} to {edges[-1]:g} "
+                "keV. Correct the band or widen the axis in tables.yaml."
+            )
+    return np.hstack([overlap_fractions(edges, band) for band in bands])
+
+
+def _band_counts(names: list[str], fractions: Floats) -> pl.Expr:
+    """Counts of all slots in each band, as a struct of one field for each band."""
+    matrix = csr_array(fractions.T)
+
+    def add(counts: pl.Series) -> pl.Series:
+        all_slots = _flat(counts).reshape(len(counts), -1, matrix.shape[1]).sum(axis=1, dtype=np.float64)
+        return pl.DataFrame((matrix @ all_slots.T).T, schema=names).to_struct()
+
+    return _in_blocks("counts", add, pl.Struct(dict.fromkeys(names, pl.Float64)))
+
+
+# ---- what all tables share -----------------------------------------------------------------------------------------
+def _with_valid_clock(rows: pl.LazyFrame, table: Table) -> pl.LazyFrame:
+    return rows.filter(pl.col("quality_flag") & table.flag("clock_invalid") == 0)
+
+
+def _one_of_each(rows: pl.LazyFrame, table: Table, identity: tuple[str, ...], once: str | None = None) -> pl.LazyFrame:
+    """The rows of one packet out of those with the same identity, and of one out of those with the same `once`."""
+    return _without(rows, _spare_packets(rows, table, identity, once))
+
+
+def _spare_packets(
+    rows: pl.LazyFrame, table: Table, identity: tuple[str, ...], once: str | None = None
+) -> pl.DataFrame:
+    """File hash and offset of every packet that another one stands for.
+
+    A packet that is not flagged retransmitted stands for one that is, then the one with the smallest identity, file
+    hash and offset; so the choice does not depend on the order of rows or of files. Reads the packets' keys only.
+    """
+    keys = (*identity, once) if once else identity
+    again = (pl.col("quality_flag") & table.flag("retransmitted")).max()
+    packets = rows.group_by(ORIGIN).agg(pl.first(*keys), again=again).sort("again", *identity, *ORIGIN).collect()
+    kept = packets.unique(identity, keep="first", maintain_order=True)
+    if once:
+        kept = kept.unique(once, keep="first", maintain_order=True)
+    return packets.join(kept, on=ORIGIN, how="anti").select(ORIGIN)
+
+
+def _without(rows: pl.LazyFrame, packets: pl.DataFrame) -> pl.LazyFrame:
+    """The rows that came in none of the packets."""
+    return rows if packets.is_empty() else rows.join(packets.lazy(), on=ORIGIN, how="anti")
+
+
+def _flags(table: Table, **conditions: pl.Expr) -> pl.Expr:
+    """`quality_flag` with the flag of each condition that holds."""
+    flags = pl.col("quality_flag")
+    for name, condition in conditions.items():
+        flags = flags | pl.when(condition).then(table.flag(name)).otherwise(0).cast(pl.Int32)
+    return flags
+
+
+def _columns_of(table: Table, rows: pl.LazyFrame) -> pl.LazyFrame:
+    return rows.select(column.name for column in table.columns if column.name != "day")
