@@ -18,10 +18,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from cdflib.cdfwrite import CDF
-from cdflib.epochs import CDFepoch
 
 from exports.cdf_records import CDF_TYPES, Block, open_values, write_block, write_index
 from exports.cdf_spec import GlobalAttributes, Values, VariableSpec, check_structure, numbers
+from lake.clock import LEAP_SECONDS
 from lake.errors import ExportError
 
 # Blocks of 16 KB and more read fast; four sizes from 64 KB to 4 MB differed by less than 2 % in what they save.
@@ -123,10 +123,10 @@ class CdfFile:
         for spec in variables:
             self._cdf.write_var(_cdflib_spec(spec))
         self._cdf.write_variableattrs(_entries_by_attribute(variables))
-        year, month, day = (int(part) for part in CDFepoch.LTS[-1][:3])
+        last_leap_second = int(LEAP_SECONDS[-1][0].replace("-", ""))
         with self.path.open("rb+") as stream:
             stream.seek(self._cdf.gdr_head + GDR_LEAP_SECOND)
-            stream.write(struct.pack(">i", year * 10000 + month * 100 + day))
+            stream.write(struct.pack(">i", last_leap_second))
 
     def _link(self, stream: BinaryIO, name: str, count: int, root: int | None) -> None:
         if root is None:

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 
 from exports.cdf_records import CDF_TYPES
 from exports.cdf_spec import Values
-from exports.istp import Variable, tt2000
+from exports.istp import Variable
+from lake.clock import tt2000_of_day
 from lake.definitions import Column
 from lake.errors import ExportError
 
@@ -80,7 +81,7 @@ def in_range(where: str, variable: Variable, parts: Iterable[Piece]) -> Iterator
 
 def in_order(where: str, parts: Iterable[Piece], day: date, strict: bool) -> Iterator[Piece]:
     """The same pieces of TT2000 times; ExportError for a null, a time of another UTC day, or one that goes back."""
-    begin, end = tt2000(day), tt2000(day + timedelta(days=1))
+    begin, end = tt2000_of_day(day), tt2000_of_day(day + timedelta(days=1))
     last = begin - 1 if strict else begin
     for piece in parts:
         times = piece.rows.astype(np.int64)

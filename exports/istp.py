@@ -8,10 +8,8 @@ FILLVAL, FORMAT, DISPLAY_TYPE, labels and dependencies are derived, and what SPD
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
-from cdflib.epochs import CDFepoch
 
 from exports.cdf_records import CDF_TYPES, CdfTypeName
 from exports.cdf_spec import Attribute, Values, VariableSpec, check_structure, text_values
@@ -28,6 +26,7 @@ from exports.istp_text import (
     notes_of,
     si_conversion,
 )
+from lake.clock import tt2000_of_day
 from lake.definitions import Axis, Column, ColumnType, Instrument, Mission, Product, Table
 from lake.errors import ExportError
 
@@ -127,11 +126,6 @@ def exported(product: Product, table: Table) -> tuple[Column, ...]:
     return columns
 
 
-def tt2000(day: date) -> int:
-    """The start of a UTC day as TT2000, nanoseconds since J2000 in TT, leap seconds included."""
-    return int(CDFepoch.compute_tt2000([day.year, day.month, day.day, 0, 0, 0, 0, 0, 0]))
-
-
 def valid_range(where: str, cdf_type: CdfTypeName, valid: tuple[float, float] | None) -> tuple[float, float]:
     """The valid range in the variable's own type; the widest without the fill value if the definition has none."""
     fill, (low, high) = CDF_TYPES[cdf_type].fill, CDF_TYPES[cdf_type].limits
@@ -172,7 +166,7 @@ def _check_uncertainty(where: str, column: Column, columns: dict[str, Column]) -
 
 def _epoch(product: Product, table: Table, mission: Mission) -> Variable:
     column = table.by_name[EPOCH_COLUMN]
-    valid = (tt2000(mission.valid_time.start), tt2000(mission.valid_time.stop) - 1)
+    valid = (tt2000_of_day(mission.valid_time.start), tt2000_of_day(mission.valid_time.stop) - 1)
     catdesc, notes = category(f"product {table.address}, column {EPOCH_COLUMN}", column.description)
     attributes = (
         *_texts(

@@ -13,6 +13,7 @@ from lake.errors import ExportError
 
 # Preferred and largest lengths in characters (ISTP Metadata Guidelines 1.0; SPDF's checker reports what is longer).
 CATDESC_LENGTH, CATDESC_LIMIT = 80, 120
+SHORTEST_CLAUSE = 20
 NAME_LENGTH, NAME_LIMIT = 30, 50
 LABEL_LIMIT, UNIT_LIMIT = 20, 20
 DEFAULT_KEY = "SPASE>Support>SupportQuantity:Other"
@@ -39,8 +40,8 @@ SI_FACTORS = {
 def category(where: str, description: str) -> tuple[str, str | None]:
     """CATDESC and, if the description is longer, VAR_NOTES.
 
-    The first sentence is the CATDESC; if it is over 80 characters it is cut at a word and the notes repeat it whole.
-    ExportError if it is over 120 characters.
+    The first sentence is the CATDESC; if it is over 80 characters it is cut after a clause, or else a word, and the
+    notes repeat it whole. ExportError if it is over 120 characters.
     """
     text = " ".join(description.split())
     first, *rest = re.split(r"(?<=\.)\s+(?=[A-Z0-9])|(?<=;)\s+", text, maxsplit=1)
@@ -52,7 +53,8 @@ def category(where: str, description: str) -> tuple[str, str | None]:
         )
     if len(first) <= CATDESC_LENGTH:
         return first.rstrip(".;"), rest[0] if rest else None
-    return first[: CATDESC_LENGTH - 3].rsplit(" ", 1)[0].rstrip(",:;") + "...", text
+    clause = re.match(rf"(.{{{SHORTEST_CLAUSE},{CATDESC_LENGTH}}})[,:;]\s", first)
+    return clause[1] if clause else first[: CATDESC_LENGTH - 3].rsplit(" ", 1)[0] + "...", text
 
 
 def check_unit(where: str, unit: str) -> str:

@@ -33,7 +33,7 @@ from lake.errors import PacketError
 
 # Bytes of packets per pass, so that a pass stays in the cache, and packets at least, so that calls do not dominate.
 _BLOCK_BYTES = 1 << 19
-_BLOCK_ROWS = 2048
+_BLOCK_ROWS = 8192
 _HEADER_FIELDS = {
     "apid": (5, PacketField(name="apid", kind="uint", bits=11)),
     "sequence_flags": (16, PacketField(name="sequence_flags", kind="uint", bits=2)),

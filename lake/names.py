@@ -35,7 +35,7 @@ _DATE = "(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})"
 _TIMES: dict[TimeForm, re.Pattern[str]] = {
     "archive": re.compile(f"{_DATE}T{_CLOCK}"),
     "day_of_year": re.compile(f"(?P<year>[0-9]{{4}})(?P<day>[0-9]{{3}})-{_CLOCK}"),
-    "two_digit_year": re.compile(f"(?P<year>[0-9]{{2}})(?P<month>[0-9]{{2}})(?P<day>[0-9]{{2}}){_CLOCK}"),
+    "two_digit_year": re.compile(f"(?P<short_year>[0-9]{{2}})(?P<month>[0-9]{{2}})(?P<day>[0-9]{{2}}){_CLOCK}"),
     "date": re.compile(_DATE),
     "unix_ms": re.compile(r"(?P<milliseconds>[0-9]{13})"),
     "unix_s": re.compile(r"(?P<seconds>[0-9]{10})"),
@@ -112,7 +112,7 @@ class RawFamily(_Facts):
 
     def regex(self, mission: str) -> re.Pattern[str]:
         """The pattern as a regular expression with one group for each field."""
-        text = re.escape(self.pattern).replace(r"\[", "(?:").replace(r"\]", ")?")
+        text = re.escape(self.pattern).replace(r"\[", "(?:").replace(r"\]", ")??")
         text = text.replace(r"\{mission\}", re.escape(mission))
         for field, loose in _FIELDS.items():
             text = text.replace(re.escape(f"{{{field}}}"), f"(?P<{field}>{loose})")
@@ -396,10 +396,14 @@ def _raw_descriptor(rules: NameRules, name: str, family: RawFamily, found: dict[
     if field is None:
         return family.descriptor
     text = found[field] or ""
-    aliases = "|".join(map(re.escape, family.aliases))
-    shape = {"stream": f"(?:{aliases})[0-9a-f]{{1,3}}", "apid": "[0-9]+", "descriptor": "[a-z0-9_-]+"}[field]
+    alias = "|".join(map(re.escape, family.aliases))
+    shape, remedy = {
+        "stream": (f"(?:{alias})[0-9a-f]{{1,3}}", f"Write {alias} and one to three hexadecimal digits"),
+        "apid": ("[0-9]+", "Write the APID in decimal digits"),
+        "descriptor": ("[a-z0-9_-]+", "Write letters, digits, _ and -"),
+    }[field]
     if not re.fullmatch(shape, text, re.ASCII | re.IGNORECASE):
-        raise refusal("BAD_SHAPE", name, f"{shown(text)} is no {field}", f"Write it as {shape}")
+        raise refusal("BAD_SHAPE", name, f"{shown(text)} is no {field}", remedy)
     text = text if family.keep_case else text.lower()
     return f"apid{text}" if field == "apid" else rules.descriptors.get(text, text)
 
@@ -421,7 +425,8 @@ def _misfit(rules: NameRules, name: str, stem: str, extension: str) -> FileNameE
     if len(named) > 1:
         return refusal("BAD_SHAPE", name, f"names the instruments {' and '.join(sorted(named))}", "Keep one of them")
     forms = [(family, regex) for family, regex in rules.forms if family.extension == extension]
-    if any(regex.fullmatch(f"{text}_v0") for _, regex in forms for text in (stem, stem.rpartition("_")[0])):
+    versioned = [regex for family, regex in forms if "{raw_version}" in family.pattern]
+    if any(regex.fullmatch(f"{text}_v0") for regex in versioned for text in (stem, stem.rpartition("_")[0])):
         return refusal("BAD_VERSION", name, "has no version", "Write _v and digits before the extension")
     patterns = " or ".join(family.pattern for family, _ in forms)
     if not any(_TIMES[family.time].fullmatch(part) for family, _ in forms for part in parts):
@@ -448,9 +453,9 @@ def read_time(name: str, form: TimeForm, text: str) -> Instant:
 
 def instant_of(parts: dict[str, int]) -> Instant | None:
     """The instant of calendar parts or unix counts; None if it never was. Without a month, day is that of the year."""
-    if "year" not in parts:
+    if "day" not in parts:
         return Instant(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(**parts))
-    year = parts["year"] + (2000 if parts["year"] < 100 and "month" in parts else 0)
+    year = 2000 + parts["short_year"] if "short_year" in parts else parts["year"]
     try:
         day = datetime(year, parts.get("month", 1), parts["day"] if "month" in parts else 1, tzinfo=UTC)
         day += timedelta(days=0 if "month" in parts else parts["day"] - 1)

@@ -121,7 +121,7 @@ def _verdict(result: Any) -> _Verdict:
     """One expectation's own result; the suite's success would be False after an info failure too."""
     rule = str(result.expectation_config.kwargs["column"])
     days = [str(found["day"]) for found in result.result.get("unexpected_index_list") or ()]
-    if result.success is not (not days):
+    if bool(result.success) == bool(days):
         raise RuntimeError(f"Great Expectations could not judge rule {rule}: {result.exception_info}")
     return _Verdict(rule, _severity(result.expectation_config.severity), tuple(days))
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-from lake.clock import day_number
+from lake.clock import NS, day_number
 from lake.definitions import INTEGER_BITS, Column, Limit, Table
 from lake.errors import TableError
 
@@ -126,11 +126,11 @@ def _cadence_measures(table: Table) -> Iterator[Measure]:
     """Spacing of the rows in time order, in seconds; null for fewer than two rows."""
     if table.cadence_seconds is None:
         return
-    steps = pl.col(EPOCH).drop_nulls().sort().diff().drop_nulls() / 1e9
-    long = steps.filter(steps > GAP_CADENCES * table.cadence_seconds)
-    yield EPOCH, "cadence", steps.median()
+    steps = pl.col(EPOCH).drop_nulls().sort().diff().drop_nulls()
+    long = steps.filter(steps > round(GAP_CADENCES * table.cadence_seconds * NS))
+    yield EPOCH, "cadence", steps.median() / NS
     yield EPOCH, "time_gaps", long.len()
-    yield EPOCH, "longest_time_gap", long.max().fill_null(0)
+    yield EPOCH, "longest_time_gap", long.max().fill_null(0) / NS
 
 
 def _flag_measures(table: Table) -> Iterator[Measure]:
@@ -176,7 +176,7 @@ def _number_measures(column: Column) -> Iterator[Measure]:
         yield column.name, "out_of_range", below.sum() + above.sum()
     if column.type in FLOATS:
         yield column.name, "nans", _values(column).is_nan().sum()
-    if not column.is_list:
+    if not column.is_list and column.name != "quality_flag":
         yield column.name, "min", numbers.min()
         yield column.name, "max", numbers.max()
         yield column.name, "mean", numbers.mean()

@@ -18,9 +18,9 @@ from quality.metrics import EPOCH, FLOATS, GAP_CADENCES, WHOLE_TABLE, has_epoch,
 Severity = Literal["fail", "warn", "info"]
 
 CADENCE_TOLERANCE = 0.2  # of the nominal cadence
-# The largest share of rows that may carry a flag before a person should look. Flags of the instruments have no entry:
-# whether they are unusual is for the trend of `flag_share` to say.
-FLAG_SHARES = {"clock_invalid": 0.01, "value_overflow": 0.0}
+# The largest share of rows with an impossible clock before a person should look. Whether the share of an instrument's
+# own flags is unusual, only its trend can say.
+CLOCK_INVALID_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def rules_for(table: Table, limits: tuple[Limit, ...]) -> tuple[Rule, ...]:
     )
 
 
-def fingerprint(rules: Iterable[Rule]) -> str:
+def rules_fingerprint(rules: Iterable[Rule]) -> str:
     """sha256 of the rules: equal for equal rules, on every machine and in every run."""
     text = json.dumps([asdict(rule) for rule in rules], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -69,7 +69,7 @@ def _table_rules(table: Table) -> Iterator[Rule]:
     if is_packet_table(table):
         yield from _packet_rules()
     if "quality_flag" in table.by_name:
-        yield from _flag_rules(table)
+        yield from _clock_rules(table)
 
 
 def _time_rules(table: Table) -> Iterator[Rule]:
@@ -102,12 +102,11 @@ def _packet_rules() -> Iterator[Rule]:
         yield _none(f"no_{metric}", metric, WHOLE_TABLE, "warn", text)
 
 
-def _flag_rules(table: Table) -> Iterator[Rule]:
-    for flag in table.flags:
-        if flag.name in FLAG_SHARES:
-            share = FLAG_SHARES[flag.name]
-            text = f"At most {share:.0%} of the rows are flagged {flag.name}."
-            yield Rule(f"flagged:{flag.name}", f"flag_share:{flag.name}", "quality_flag", None, share, "warn", text)
+def _clock_rules(table: Table) -> Iterator[Rule]:
+    if any(flag.name == "clock_invalid" for flag in table.flags):
+        text = f"At most {CLOCK_INVALID_SHARE:.0%} of the rows are flagged clock_invalid."
+        metric = "flag_share:clock_invalid"
+        yield Rule("flagged:clock_invalid", metric, "quality_flag", None, CLOCK_INVALID_SHARE, "warn", text)
 
 
 def _column_rules(table: Table, column: Column) -> Iterator[Rule]:

@@ -108,6 +108,7 @@ class Stream:
     def __post_init__(self) -> None:
         self.faults = tuple(f for f in self.faults if f.stream == self.name)
         self._gaps = [f for f in self.faults if f.kind == "gap"]
+        self._idle = list(self.faults)
         self._resent: dict[int, list[Packets]] = {i: [] for i, f in enumerate(self.faults) if f.kind == "duplicate"}
         self._waiting = sorted((f for f in self.faults if f.kind in ORDER), key=lambda f: ORDER.index(f.kind))
         self._open: list[Packets] = []
@@ -133,10 +134,10 @@ class Stream:
             self._marks.append(self._loss_at(loss, apid, self._filled, 0))
         if self._open:
             self._finish_file()
-        for batches in self._resent.values():
-            self._send_again(join(batches))
+        for index, batches in self._resent.items():
+            self._send_again(self.faults[index], join(batches))
         self.done += self._marks
-        for fault in self._without_effect():
+        for fault in self._idle:
             log.warning("fault without effect kind=%s stream=%s start=%s", fault.kind, self.name, fault.start)
 
     @property
@@ -165,6 +166,7 @@ class Stream:
         times = batch.times[which]
         new = Loss(before, len(which), int(times[0]), int(times[-1]))
         old = self._lost.get((gap, apid))
+        self._idle = [fault for fault in self._idle if fault is not self._gaps[gap]]
         self._lost[gap, apid] = replace(old, packets=old.packets + new.packets, last=new.last) if old else new
 
     def _mark_losses(self, part: Packets, first: int) -> None:
@@ -185,7 +187,9 @@ class Stream:
         image = FileImage(self.name, self._new_name(packets), packets)
         image.done = [replace(mark, file=image.name) for mark in self._marks]
         applied = [fault for fault in self._waiting if self._apply(fault, image)]
-        self._waiting = [fault for fault in self._waiting if fault not in applied]
+        for fault in applied:
+            self._waiting.remove(fault)
+            self._idle.remove(fault)
         late = any(fault.kind == "late" for fault in applied)
         self._write(image.name, bytes(image.data), len(packets), late)
         self.done += image.done
@@ -203,10 +207,11 @@ class Stream:
             return image.insert_junk(start, fault.count or 1, self.random)
         return image.mark_late(start)
 
-    def _send_again(self, packets: Packets) -> None:
+    def _send_again(self, fault: Fault, packets: Packets) -> None:
         """Writes packets that were already sent to a file of their own."""
         if not len(packets):
             return
+        self._idle.remove(fault)
         name = self._new_name(packets)
         self._write(name, packets.data, len(packets), late=False)
         for apid in np.unique(packets.apids):
@@ -230,7 +235,3 @@ class Stream:
         self.packets += packets
         self.written += len(data)
         log.debug("simulated file=%s packets=%d bytes=%d", path, packets, len(data))
-
-    def _without_effect(self) -> list[Fault]:
-        effects = {fault.kind for fault in self.done}
-        return [f for f in self.faults if f in self._waiting or f.kind not in effects]

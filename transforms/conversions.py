@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from itertools import count, takewhile
 
 import numpy as np
 import polars as pl
@@ -63,64 +65,79 @@ def _convert(column: Column, calibration: Calibration | None) -> tuple[pl.Expr, 
 
 def _polynomial(column: Column, calibration: Calibration) -> Curve:
     """Sum of c_i adc^i for adc_min <= adc <= adc_max, from one row channel, adc_min, adc_max, c0, c1, ..."""
-    rows = channel_rows(calibration, column)
-    if len(rows) > 1:
-        raise _misfit(calibration, column, f"has {len(rows)} rows", "Leave one row for the channel")
-    values = {name: _number(rows, name, calibration, column) for name in rows.columns if name != "channel"}
-    low, high = values.get("adc_min"), values.get("adc_max")
-    if low is None or high is None:
-        raise _misfit(calibration, column, "has no adc_min or adc_max", "Fill in the range where the polynomial holds")
-    coefficients = [values.get(f"c{i}") or 0.0 for i in range(len(values))]
-    return Curve(low, high, lambda adc: horner(adc, [pl.lit(c, pl.Float64) for c in coefficients]))
+    names = coefficient_names(calibration)
+    rows = calibration_rows(calibration, key=("channel",), numbers=("adc_min", "adc_max"), optional=names)
+    row = _of_channel(rows, column, calibration).row(0, named=True)
+    coefficients = [pl.lit(float(row[name] or 0), pl.Float64) for name in names]
+    return Curve(row["adc_min"], row["adc_max"], lambda adc: horner(adc, coefficients))
 
 
-def horner(x: pl.Expr, coefficients: list[pl.Expr]) -> pl.Expr:
+def horner(x: pl.Expr, coefficients: Sequence[pl.Expr]) -> pl.Expr:
     """The polynomial with these coefficients, lowest power first, at x."""
-    value = coefficients[-1]
-    for coefficient in reversed(coefficients[:-1]):
-        value = value * x + coefficient
-    return value
+    return reduce(lambda value, coefficient: value * x + coefficient, reversed(coefficients))
 
 
 def _spline(column: Column, calibration: Calibration) -> Curve:
     """Interpolating cubic spline with not-a-knot ends through rows channel, adc, value, in any order."""
-    rows = channel_rows(calibration, column)
-    try:
-        points = rows.select(pl.col("adc", "value").cast(pl.Float64)).sort("adc")
-    except pl.exceptions.PolarsError:
-        raise _misfit(calibration, column, "has a point that is no number", "Correct adc and value") from None
-    adc = points["adc"]
-    if points.null_count().sum_horizontal().item() or adc.n_unique() < max(4, len(adc)):
-        raise _misfit(calibration, column, "has fewer than four points or one adc twice", "Correct its points")
-    curve = make_interp_spline(adc.to_numpy(), points["value"].to_numpy(), k=3)
+    rows = calibration_rows(calibration, key=("channel", "adc"), numbers=("adc", "value"))
+    points = _of_channel(rows, column, calibration)
+    adc = points["adc"].cast(pl.Float64)
+    if len(adc) < 4:
+        raise CalibrationError(f"{calibration.path}: channel {column.source} has {len(adc)} points. Give four or more.")
+    curve = make_interp_spline(adc.to_numpy(), points["value"].cast(pl.Float64).to_numpy(), k=3)
 
     def values(x: pl.Series) -> pl.Series:
         return pl.Series(curve(x.to_numpy()), dtype=pl.Float64)
 
-    return Curve(
-        adc[0], adc[-1], lambda x: x.map_batches(values, return_dtype=pl.Float64, is_elementwise=True).fill_nan(None)
+    return Curve(adc[0], adc[-1], lambda x: x.map_batches(values, return_dtype=pl.Float64, is_elementwise=True))
+
+
+def _of_channel(rows: pl.DataFrame, column: Column, calibration: Calibration) -> pl.DataFrame:
+    for channel in (column.name, column.source):
+        found = rows.filter(pl.col("channel") == channel)
+        if len(found):
+            return found
+    raise CalibrationError(
+        f"{calibration.path}: there is no channel {column.source} for column {column.name}. "
+        "Add its row or correct `source` in tables.yaml."
     )
 
 
-def channel_rows(calibration: Calibration, column: Column) -> pl.DataFrame:
-    """The calibration's rows for a column: those of its name, else those of its source. Raises CalibrationError."""
-    for channel in (column.name, column.source):
-        rows = calibration.frame.filter(pl.col("channel") == channel)
-        if len(rows):
-            return rows
-    raise _misfit(calibration, column, "is missing", "Add its row or correct `source` in tables.yaml")
+# ---- calibration files ---------------------------------------------------------------------------------------------
+def calibration_rows(
+    calibration: Calibration, key: tuple[str, ...], numbers: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> pl.DataFrame:
+    """The rows of a calibration, sorted by `key`, each key there once.
+
+    Cells of `numbers` are numbers; cells of `optional` are numbers or empty. Raises: CalibrationError if not so.
+    """
+    frame = calibration.frame
+    for name in (*key, *numbers, *optional):
+        problem = _column_problem(frame, name, number=name in (*numbers, *optional), empty=name in optional)
+        if problem:
+            raise CalibrationError(f"{calibration.path} ({name}): {problem}")
+    if frame.select(key).is_duplicated().any():
+        raise CalibrationError(f"{calibration.path}: the same {', '.join(key)} is there twice. Leave one row for each.")
+    return frame.sort(key)
 
 
-def _number(rows: pl.DataFrame, name: str, calibration: Calibration, column: Column) -> float | None:
-    value = rows[name][0]
-    try:
-        return None if value is None else float(value)
-    except ValueError:
-        raise _misfit(calibration, column, f"has {name} = {value!r}, no number", "Correct the cell") from None
+def _column_problem(frame: pl.DataFrame, name: str, number: bool, empty: bool) -> str | None:
+    if name not in frame.columns:
+        return "there is no such column. Add it to the header and to each row."
+    column = frame[name]
+    if column.null_count() and not empty:
+        return "a cell is empty. Fill it in."
+    if number and not column.dtype.is_numeric() and column.null_count() < len(column):
+        return "a cell is no number. Correct it."
+    return None
 
 
-def _misfit(calibration: Calibration, column: Column, problem: str, remedy: str) -> CalibrationError:
-    return CalibrationError(f"{calibration.path}: channel {column.source} (column {column.name}) {problem}. {remedy}.")
+def coefficient_names(calibration: Calibration) -> tuple[str, ...]:
+    """The columns c0, c1, ... of a calibration, lowest power first. Raises CalibrationError if there is none."""
+    names = tuple(takewhile(calibration.frame.columns.__contains__, (f"c{i}" for i in count())))
+    if not names:
+        raise CalibrationError(f"{calibration.path}: has no column c0. Add the coefficients c0, c1, ... lowest first.")
+    return names
 
 
 # ---- histograms ----------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 """A simulated day of MeDDEA: raw files of photons, spectra and housekeeping as the MOC names them.
 
 All streams come from one population of photons, so that packets, histograms and hit rates agree with each other.
-Hours are made one after the other; the same seed gives the same bytes.
+A day is made in short pieces, one after the other; the same seed gives the same bytes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def simulate_day(  # noqa: PLR0913
     Raises ConfigurationError, CalibrationError, or StorageError if `out` holds other data under these names.
     """
     scenario = read_scenario()
-    _check(mission, day, hours, faults, scenario)
+    _check(mission, day, seed, hours)
+    _check_faults(faults, scenario)
     run = Run(instrument, scenario, day, seed, hours, baseline)
     streams = _streams(run, out, faults)
     for name, packets in run.packets():
@@ -53,7 +54,9 @@ def simulate_day(  # noqa: PLR0913
     return _finish(run, list(streams.values()), out)
 
 
-def _check(mission: Mission, day: date, hours: float, faults: tuple[Fault, ...], scenario: Scenario) -> None:
+def _check(mission: Mission, day: date, seed: int, hours: float) -> None:
+    if seed < 0:
+        raise ConfigurationError(f"seed {seed}: is negative. Choose 0 or more.")
     if not 0 < hours <= 24 * 31:
         raise ConfigurationError(f"hours {hours:g}: is not above 0 and at most 744 (31 days). Choose fewer hours.")
     if not mission.valid_time.start <= day < mission.valid_time.stop:
@@ -61,6 +64,9 @@ def _check(mission: Mission, day: date, hours: float, faults: tuple[Fault, ...],
             f"day {day}: lies outside {mission.valid_time.start} to {mission.valid_time.stop}, the valid time of "
             f"{mission.name}. Choose a day within."
         )
+
+
+def _check_faults(faults: tuple[Fault, ...], scenario: Scenario) -> None:
     for fault in faults:
         if fault.stream not in scenario.files.streams:
             raise ConfigurationError(

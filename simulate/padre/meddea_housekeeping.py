@@ -67,14 +67,14 @@ def housekeeping_values(
     return {name: inverses[name](channel_values(channel, phase, random)) for name, channel in rules.channels.items()}
 
 
-def error_words(
-    instrument: Instrument, rules: HousekeepingRules, day: date, count: int, random: np.random.Generator
-) -> Int64:
-    """The error summary of each packet: 0, or now and then the scenario's one bit."""
+def error_mask(instrument: Instrument, rules: HousekeepingRules, day: date) -> int:
+    """The error summary with the scenario's bit set. Raises DefinitionError if there is no such bit."""
     bits = dict(calibration_frame(instrument, "error_bits", day).select("name", "bit").iter_rows())
     if rules.error_bit not in bits:
-        raise DefinitionError(f"{SCENARIO} (housekeeping.error_bit): {rules.error_bit!r} is none of {', '.join(bits)}.")
-    return (random.random(count) < rules.error_chance).astype(np.int64) << int(bits[rules.error_bit])
+        raise DefinitionError(
+            f"{SCENARIO} (housekeeping.error_bit): {rules.error_bit!r} is in no error_bits_*.csv. Correct the name."
+        )
+    return 1 << int(bits[rules.error_bit])
 
 
 def register_addresses(instrument: Instrument, contacts: Contacts, day: date) -> Int64:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One run of the MeDDEA simulation: its clock, its sequence counts, its packets hour by hour, and its truth."""
+"""One run of the MeDDEA simulation: its clock, its sequence counts, its packets piece by piece, and its truth."""
 
 from __future__ import annotations
 
@@ -13,21 +13,48 @@ from lake.clock import DAY_NS, NS, met_from_tt2000, tt2000_of_day, unix_ns_from_
 from lake.definitions import Instrument
 from simulate.files import time_text
 from simulate.packets import SEQUENCE_MODULUS, Int64, Packets, SequenceCounts, assemble, in_time_order
-from simulate.padre.meddea_detector import Events, calibration_frame, count_photons, histograms, read_response
+from simulate.padre.meddea_detector import Events, Response, calibration_frame, count_photons, histograms, read_response
 from simulate.padre.meddea_housekeeping import (
+    Inverse,
     contact_times,
-    error_words,
+    error_mask,
     housekeeping_values,
     read_inverses,
     register_addresses,
 )
-from simulate.padre.meddea_photons import Packer, PhotonPackets, read_decimation
-from simulate.padre.meddea_scenario import Scenario
+from simulate.padre.meddea_photons import Decimation, Packer, PhotonPackets, read_decimation
+from simulate.padre.meddea_scenario import FillTime, Scenario
 from simulate.sun import Flare, Float64, flares_of_day, light_curves
 
-CHUNK_S = 3600
+CHUNK_S = 900  # made at once; short enough that a flare fits into memory
 SPECTRUM_S = 10
 U16_MAX = 0xFFFF
+
+
+@dataclass(frozen=True)
+class Calibrations:
+    """What the definitions say for one day, ready for use."""
+
+    day: date
+    response: Response
+    decimation: Decimation
+    fill: FillTime
+    inverses: dict[str, Inverse]
+    error_mask: int
+    addresses: Int64
+
+
+def read_calibrations(instrument: Instrument, scenario: Scenario, day: date) -> Calibrations:
+    """The calibrations of a day. Raises CalibrationError if one is missing."""
+    return Calibrations(
+        day=day,
+        response=read_response(instrument, scenario.detector, day),
+        decimation=read_decimation(calibration_frame(instrument, "decimation", day)),
+        fill=scenario.photon.fill_time(day),
+        inverses=read_inverses(instrument, day),
+        error_mask=error_mask(instrument, scenario.housekeeping, day),
+        addresses=register_addresses(instrument, scenario.contacts, day),
+    )
 
 
 @dataclass(frozen=True)
@@ -52,6 +79,7 @@ class Run:
         self.stop = self.midnight + self.seconds * NS
         self.grid = self.midnight + round(scenario.clock.first_packet_s * NS)
         self.unix_s = (self.grid_unix + np.arange(self.seconds)).astype(np.float64)
+        self.calibrations = read_calibrations(instrument, scenario, day)
         self.flares = [flare for number in range(-1, self.days) for flare in self._flares(number)]
         none = np.zeros(self.seconds + 1, np.int64)
         self.rates = Rates(np.zeros(self.seconds), none, none.copy(), none.copy())
@@ -69,14 +97,15 @@ class Run:
         """UTC days that the run touches."""
         return -(-self.seconds * NS // DAY_NS)
 
-    def random(self, hour: int, stream: int) -> np.random.Generator:
-        """The random numbers of one purpose in one hour, the same whenever the run begins."""
-        return np.random.default_rng([self.seed, self.day.toordinal() * 24 + hour, stream])
+    def random(self, second: int, purpose: int) -> np.random.Generator:
+        """The random numbers of one purpose from one second on, the same on whichever day the run begins."""
+        return np.random.default_rng([self.seed, self.day.toordinal() * 86_400 + second, purpose])
 
     def packets(self) -> Iterator[tuple[str, Packets]]:
-        """Packets of the three streams, hour by hour."""
+        """Packets of the three streams, a quarter of an hour at a time."""
         for first in range(0, self.seconds, CHUNK_S):
             stop = min(first + CHUNK_S, self.seconds)
+            self._turn_day(first)
             events = self._photons(first, stop)
             yield "photon", self._photon_packets(events, first, stop)
             yield "spectrum", self._spectrum_packets(events, first, stop)
@@ -84,7 +113,7 @@ class Run:
 
     def _flares(self, number: int) -> list[Flare]:
         unix_s = int(unix_ns_from_tt2000(self.midnight)) / NS + 86_400 * number
-        return flares_of_day(self.scenario.flares, self.scenario.orbit, unix_s, self.random(24 * number, 50))
+        return flares_of_day(self.scenario.flares, self.scenario.orbit, unix_s, self.random(86_400 * number, 50))
 
     def _first_counts(self) -> SequenceCounts:
         """Streams of fixed cadence count from 1970 on, so that days made apart fit together; others begin anywhere."""
@@ -97,9 +126,11 @@ class Run:
         counts |= {photon: int(anywhere[0]), register: int(anywhere[1])}
         return SequenceCounts({apid: count % SEQUENCE_MODULUS for apid, count in counts.items()})
 
-    def _day(self, second: int) -> date:
-        """The day whose calibrations hold for a chunk that begins at this second."""
-        return self.day + timedelta(days=second // 86_400)
+    def _turn_day(self, second: int) -> None:
+        """Reads the calibrations that hold for the piece that begins at this second."""
+        day = self.day + timedelta(days=second // 86_400)
+        if day != self.calibrations.day:
+            self.calibrations = read_calibrations(self.instrument, self.scenario, day)
 
     def _reading(self, since_grid_ns: Int64) -> Int64:
         """TT2000 [ns] that the free-running clock shows, in whole ticks."""
@@ -124,19 +155,17 @@ class Run:
         """All photons counted between two seconds of the grid; their times count from the first."""
         scenario = self.scenario
         curves = light_curves(scenario.sources, self.flares, scenario.orbit, self.unix_s[first:stop])
-        response = read_response(self.instrument, scenario.detector, self._day(first))
-        random = self.random(first // CHUNK_S, 1)
-        events = count_photons(curves, scenario.band, scenario.detector, response, random)
+        random = self.random(first, 1)
+        events = count_photons(curves, scenario.band, scenario.detector, self.calibrations.response, random)
         self.rates.expected[first:stop] = sum(rate for _, rate in curves)
         self.rates.counted[first:stop] = np.bincount(events.time_ns // NS, minlength=stop - first)
         return events
 
     def _photon_packets(self, events: Events, first: int, stop: int) -> Packets:
         """Photon packets that end before the chunk does; the last ones of the run end before its last midnight."""
-        day, rules = self._day(first), self.scenario.photon
+        rules, known = self.scenario.photon, self.calibrations
         until = min(stop * NS, self.stop - self.grid)
-        decimation = read_decimation(calibration_frame(self.instrument, "decimation", day))
-        made = self.packer.pack(events.later(first * NS), until, decimation, rules.fill_time(day))
+        made = self.packer.pack(events.later(first * NS), until, known.decimation, known.fill)
         self._count(made)
         packet, unit = self.instrument.packet("photon"), rules.time_unit_ns
         reading = self._reading(made.start_ns)
@@ -154,7 +183,7 @@ class Run:
         if not self.baseline:
             return None
         detector = self.scenario.detector
-        noise = self.random(first // CHUNK_S, 2).standard_normal(count)
+        noise = self.random(first, 2).standard_normal(count)
         return np.rint(detector.baseline_adu + detector.baseline_sigma_adu * noise).astype(np.int64)
 
     def _count(self, made: PhotonPackets) -> None:
@@ -164,14 +193,13 @@ class Run:
 
     def _spectrum_packets(self, events: Events, first: int, stop: int) -> Packets:
         intervals = (stop - first) // SPECTRUM_S
-        response = read_response(self.instrument, self.scenario.detector, self._day(first))
         which = events.time_ns // (SPECTRUM_S * NS)
         dead = np.bincount(which, events.dead_us, intervals) * 1000 / self.scenario.photon.time_unit_ns
         integration = np.full(intervals, self.scenario.spectrum.integration, np.int64)
         values = {
             "integration_time": integration,
             "live_time": np.maximum(integration - np.rint(dead).astype(np.int64), 0),
-            "slots": histograms(events, response, intervals, SPECTRUM_S).astype(np.int64),
+            "slots": histograms(events, self.calibrations.response, intervals, SPECTRUM_S).astype(np.int64),
         }
         starts = (first + SPECTRUM_S * np.arange(intervals, dtype=np.int64)) * NS
         return self._assemble("spectrum", starts, values)
@@ -180,23 +208,22 @@ class Run:
         """Housekeeping and register reads of a chunk, in time order."""
         reads = self._read_times()
         now = reads[(reads >= first * NS) & (reads < stop * NS)]
-        return in_time_order([self._housekeeping(reads, first, stop), self._registers(now, first)])
+        return in_time_order([self._housekeeping(reads, first, stop), self._registers(now)])
 
     def _housekeeping(self, reads: Int64, first: int, stop: int) -> Packets:
-        rules, random = self.scenario.housekeeping, self.random(first // CHUNK_S, 3)
+        rules, random = self.scenario.housekeeping, self.random(first, 3)
         times = (
             first * NS + round(rules.first_s * NS) + np.arange(0, stop - first, rules.cadence_s, dtype=np.int64) * NS
         )
         phase = self.scenario.orbit.phase(self.grid_unix + times / NS)
-        day = self._day(first)
-        values = housekeeping_values(rules, read_inverses(self.instrument, day), phase, random)
+        values = housekeeping_values(rules, self.calibrations.inverses, phase, random)
         latest = np.maximum(times // NS - 1, 0)
         values |= {
             "hit_rate": np.minimum(self.rates.counted[latest], U16_MAX),
             "decimation_rate": np.minimum(self.rates.dropped[latest], U16_MAX),
             "good_cmd_cnt": np.searchsorted(reads, times).astype(np.int64),
             "error_cnt": np.full(len(times), rules.command_errors, np.int64),
-            "error_summary": error_words(self.instrument, rules, day, len(times), random),
+            "error_summary": self.calibrations.error_mask * (random.random(len(times)) < rules.error_chance),
         }
         return self._assemble("housekeeping", times, values)
 
@@ -207,9 +234,9 @@ class Run:
         unix = contact_times(self.scenario.contacts, self.scenario.orbit, days)
         return np.rint((unix - self.grid_unix) * 1000).astype(np.int64) * (NS // 1000)
 
-    def _registers(self, times: Int64, first: int) -> Packets:
+    def _registers(self, times: Int64) -> Packets:
         contacts = self.scenario.contacts
-        addresses = register_addresses(self.instrument, contacts, self._day(first))
+        addresses = self.calibrations.addresses
         which = np.searchsorted(self._read_times(), times) % max(len(addresses), 1)
         answers = np.array(list(contacts.registers.values()), np.int64)
         return self._assemble("register", times, {"address": addresses[which], "value": answers[which]})

@@ -87,8 +87,8 @@ SPECTRUM = _table(
             name="count_rate",
             type="float32",
             unit="count/s",
-            description="Count rate of a pixel and energy bin. Dead time is corrected with the live time of the packet, "
-            "and bins above the overflow mark are left as they are.",
+            description="Count rate of a pixel and energy bin. Dead time is corrected with the live time of the "
+            "packet, and bins above the overflow mark are left as they are.",
             valid=(0, 1e6),
             axes=("slot", "energy"),
             spase="SPASE>Particle>ParticleType:Photon,ParticleQuantity:CountRate",
@@ -151,6 +151,11 @@ LIGHTCURVE = _table(
     order="strict",
 )
 TABLES = {table.descriptor: table for table in (PHOTON, SPECTRUM, HOUSEKEEPING, LIGHTCURVE)}
+
+
+def changed(table: Table, **facts: Any) -> Table:
+    """A new table; a copied one would keep what it computed from the old facts."""
+    return Table(**{name: facts.get(name, getattr(table, name)) for name in Table.model_fields})
 
 
 def product(table: Table, **changes: Any) -> Product:

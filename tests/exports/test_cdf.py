@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Products as files: equal to their tables in four readers, accepted by the referees, reproducible, in little memory."""
+"""Products as files: equal to their tables in three readers, accepted by the referees, reproducible, streamed."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def expected(sample: Sample, name: str) -> np.ndarray[Any, Any]:
     cdf_type, dims = CDF_TYPES[variable.spec.type], variable.spec.dims
     values = sample.data[name].to_pylist()
     flat = [item for row in values for item in row] if dims else values
-    filled = [cdf_type.fill if item is None or item != item else item for item in flat]
+    filled = [cdf_type.fill if item is None or math.isnan(item) else item for item in flat]
     return np.array(filled, dtype=cdf_type.dtype).reshape(-1, *dims)
 
 
@@ -342,7 +343,7 @@ def test_a_day_with_a_leap_second_has_one_second_more(tmp_path: Path) -> None:
 def test_validation_finds_a_damaged_file(make: Make, tmp_path: Path) -> None:
     sample = make("l1_spectrum")
     path = write(sample, tmp_path)
-    with pytest.raises(ExportError, match="200 records, not .* with 201"):
+    with pytest.raises(ExportError, match=r"200 records, not .* with 201"):
         validate_cdf(path, sample.structure, 201)
     with pytest.raises(ExportError, match="has variables"):
         validate_cdf(path, make("l1_photon").structure, 200)
@@ -386,7 +387,7 @@ from exports.cdf import write_product
 from tests.exports.conftest import MIDNIGHT, make_sample
 records, folder = int(sys.argv[1]), Path(sys.argv[2])
 sample = make_sample("l1_spectrum", n=2)
-block = np.arange(100 * 24 * 280, dtype=np.float32) % 999
+block = np.zeros(100 * 24 * 280, dtype=np.float32)
 
 def batches(name):
     for start in range(0, records, 100):

@@ -3,24 +3,23 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
 import numpy as np
 import pytest
 
-from exports.istp import Structure, compile_product, tt2000, valid_range
+from exports.istp import Structure, compile_product, valid_range
 from exports.istp_globals import Edition, edition_globals
 from exports.istp_text import category, format_of
 from lake.definitions import Axis, Column, Product, Table
 from lake.errors import DefinitionError, ExportError
+from lake.product_names import product_name
 from tests.exports.conftest import (
     EDITION,
     EPOCH,
     HOUSEKEEPING,
     LIGHTCURVE,
     MEDDEA,
-    MIDNIGHT,
     PADRE,
     PHOTON,
     QUALITY,
@@ -44,13 +43,6 @@ def with_column(**facts: Any) -> Table:
     return changed(HOUSEKEEPING, columns=(EPOCH, column, QUALITY))
 
 
-def test_tt2000_at_published_instants() -> None:
-    # CDF leap-second table: 37 s from 2017 on, 32.184 s between TAI and TT; J2000 is noon.
-    assert tt2000(date(2017, 1, 1)) == 536_500_869_184_000_000
-    assert tt2000(date(2026, 1, 1)) == 820_497_669_184_000_000
-    assert tt2000(date(2024, 9, 16)) == MIDNIGHT
-
-
 def test_epoch_is_first_and_complete() -> None:
     structure = compiled(PHOTON)
     epoch = structure.variables[0].spec
@@ -67,8 +59,8 @@ def test_epoch_is_first_and_complete() -> None:
         "TIME_BASE": "J2000",
         "TIME_SCALE": "TT",
         "DICT_KEY": "SPASE>Support>SupportQuantity:Temporal",
-        "VALIDMIN": tt2000(date(2024, 2, 1)),
-        "VALIDMAX": tt2000(date(2050, 1, 1)) - 1,
+        "VALIDMIN": 760_017_669_184_000_000,
+        "VALIDMAX": 1_577_880_069_183_999_999,
         "FILLVAL": -(2**63),
         "BIN_LOCATION": 0.5,
     }
@@ -166,7 +158,8 @@ def test_global_attributes_are_derived() -> None:
         "Handle with care.",
     )
     assert not {"DOI", "spase_DatasetResourceID"} & set(found)
-    assert compiled(PHOTON).file_name(EDITION) == "padre_meddea_l1-photon_20240916_v1.0.0.cdf"
+    name = product_name("padre", "meddea", "l1", "photon", EDITION.day, "1.0.0")
+    assert compiled(PHOTON).file_name(EDITION) == name == "padre_meddea_l1-photon_20240916_v1.0.0.cdf"
 
 
 def test_products_of_an_assumed_instrument_say_so() -> None:
@@ -272,10 +265,10 @@ def test_a_product_needs_a_time_and_omits_columns_that_exist() -> None:
 def test_description_is_cut_at_the_sentence_and_nothing_is_lost() -> None:
     assert category("x", "Short, and one line.") == ("Short, and one line.", None)
     assert category("x", f"First sentence. {'More words. ' * 8}") == ("First sentence", ("More words. " * 8).strip())
-    long = "A sentence that goes on, and on, and on, until it is longer than what a plot can show of it"
-    cut, notes = category("x", long)
-    assert (cut, notes) == ("A sentence that goes on, and on, and on, until it is longer than what a plot...", long)
-    assert len(cut) <= 80
+    clauses = "Counts per energy channel and slot, rebinned by overlap so that the sum over all channels is kept"
+    assert category("x", clauses) == ("Counts per energy channel and slot", clauses)
+    words = "One sentence that goes on and on and on until it is longer than what a plot can show of it"
+    assert category("x", words) == (words[:77].rsplit(" ", 1)[0] + "...", words)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,16 @@ from scipy.sparse import csr_array
 
 from lake.definitions import Axis, Calibration, Table
 from lake.errors import CalibrationError
-from transforms.conversions import Floats, apply_rebin, convert_columns, horner, overlap_fractions, rebin_matrix
+from transforms.conversions import (
+    Floats,
+    apply_rebin,
+    calibration_rows,
+    coefficient_names,
+    convert_columns,
+    horner,
+    overlap_fractions,
+    rebin_matrix,
+)
 
 TICK_NS = 12_800  # Integration time, live time and event clocks count 12.8 us (256 ticks of the 20 MHz clock).
 FLIGHT_ASICS = (0, 1, 2, 3)
@@ -65,9 +74,9 @@ def l1_photon(
 
 def _pixel(pixel_map: Calibration) -> pl.Expr:
     """Pixel of the event's channel; null for an unconnected channel or an impossible detector."""
-    frame = pixel_map.frame
+    rows = calibration_rows(pixel_map, key=("channel",), numbers=("channel", "pixel"))
     known = pl.col("asic").is_in([*FLIGHT_ASICS, GROUND_ASIC])
-    pixel = pl.col("channel").replace_strict(frame["channel"], frame["pixel"], default=None, return_dtype=pl.Int8)
+    pixel = pl.col("channel").replace_strict(rows["channel"], rows["pixel"], default=None, return_dtype=pl.Int8)
     return pl.when(known).then(pixel)
 
 
@@ -75,27 +84,23 @@ def _photon_energy(photon_energy: Calibration | None) -> pl.Expr:
     """Energy [keV] of the pulse height by the row asic, pixel, c0, c1, ... of the pixel; null without one."""
     if photon_energy is None:
         return pl.lit(None, pl.Float32)
-    frame = photon_energy.frame
-    keys = frame.select(pl.col("asic").cast(pl.Int32) * 32 + pl.col("pixel")).to_series()
-    if keys.is_duplicated().any():
-        raise CalibrationError(f"{photon_energy.path}: a pixel has two rows. Leave one row for each asic and pixel.")
-    key = pl.col("asic").cast(pl.Int32) * 32 + pl.col("pixel")
-    names = [f"c{i}" for i in range(len(frame.columns)) if f"c{i}" in frame.columns]
-    if not names:
-        raise CalibrationError(f"{photon_energy.path}: has no column c0. Write asic,pixel,c0,c1 and one row per pixel.")
-    columns = [frame[name].cast(pl.Float64).fill_null(0.0) for name in names]
-    coefficients = [key.replace_strict(keys, c, default=None, return_dtype=pl.Float64) for c in columns]
+    names = coefficient_names(photon_energy)
+    rows = calibration_rows(photon_energy, key=("asic", "pixel"), numbers=("asic", "pixel"), optional=names)
+    # One number for both, as in the pixel id word; 32 is more than any pixel.
+    detector_pixel = pl.col("asic").cast(pl.Int16) * 32 + pl.col("pixel")
+    rows = rows.select(detector_pixel.alias("key"), pl.col(names).cast(pl.Float64).fill_null(0.0))
+    coefficients = [detector_pixel.replace_strict(rows["key"], rows[name], default=None) for name in names]
     return horner(pl.col("atod").cast(pl.Float64), coefficients).cast(pl.Float32)
 
 
 def _decimation_weight(decimation: Calibration) -> pl.Expr:
     """Photons that an event stands for: (keep + discard) / keep of its level and pulse-height bin."""
     weights = _weight_table(decimation)
-    levels, heights = weights.shape
+    highest = weights.shape[1] - 1
 
     def look_up(events: pl.Series) -> pl.Series:
         level, atod = (events.struct.field(name).to_numpy() for name in ("decimation_level", "atod"))
-        return pl.Series(weights[level % levels, np.clip(atod, 0, heights - 1)])
+        return pl.Series(weights[level, np.clip(atod, 0, highest)])
 
     columns = pl.struct("decimation_level", "atod")
     return columns.map_batches(look_up, return_dtype=pl.Float32, is_elementwise=True)
@@ -107,8 +112,8 @@ def _weight_table(decimation: Calibration) -> NDArray[np.float32]:
     A pulse height belongs to the first edge with atod < adc_upper, so the edge itself opens the next bin. That the
     edge is exclusive is assumed: the last one, 4096, is one more than a 12-bit ADC can give.
     """
-    bins = decimation.frame.sort("level", "adc_upper")
-    if bins["level"].unique().sort().to_list() != list(range(8)) or bins["keep"].min() == 0:
+    bins = calibration_rows(decimation, key=("level", "adc_upper"), numbers=("level", "adc_upper", "keep", "discard"))
+    if bins["level"].unique().sort().to_list() != list(range(8)) or (bins["keep"] < 1).any():
         raise CalibrationError(f"{decimation.path}: needs levels 0 to 7 and keep of 1 or more. Correct its rows.")
     heights = np.arange(int(bins["adc_upper"].max()))  # type: ignore[arg-type]
     table = np.empty((8, len(heights)), np.float32)
@@ -120,7 +125,8 @@ def _weight_table(decimation: Calibration) -> NDArray[np.float32]:
 
 
 def _photon_flags(table: Table, pixel_map: Calibration) -> pl.Expr:
-    guard = pixel_map.frame.filter(pl.col("size") == GUARD_RING)["pixel"].to_list()
+    rows = calibration_rows(pixel_map, key=("channel", "size"), numbers=("pixel",))
+    guard = rows.filter(pl.col("size") == GUARD_RING)["pixel"].to_list()
     return _flags(
         table,
         pixel_unknown=pl.col("pixel").is_null(),
@@ -158,7 +164,7 @@ def _seconds(column: str) -> pl.Expr:
 
 
 def _energy_matrix(table: Table, spectrum_energy: Calibration) -> csr_array:
-    rows = _row_per_slot(table, spectrum_energy)
+    rows = _row_per_slot(table, spectrum_energy, "slope_kev_per_bin", "intercept_kev")
     bins = 512  # Bin b holds ADC 8b to 8b+7 of a 12-bit ADC.
     try:
         return rebin_matrix(rows["slope_kev_per_bin"], rows["intercept_kev"], bins, _edges(table.axis("energy")))
@@ -166,8 +172,8 @@ def _energy_matrix(table: Table, spectrum_energy: Calibration) -> csr_array:
         raise CalibrationError(f"{spectrum_energy.path}: {error}") from None
 
 
-def _row_per_slot(table: Table, calibration: Calibration) -> pl.DataFrame:
-    rows = calibration.frame.sort("slot")
+def _row_per_slot(table: Table, calibration: Calibration, *numbers: str) -> pl.DataFrame:
+    rows = calibration_rows(calibration, key=("slot",), numbers=("slot", *numbers))
     size = table.axis("slot").size
     if rows["slot"].to_list() != list(range(size)):
         raise CalibrationError(f"{calibration.path}: needs one row for each slot 0 to {size - 1}. Add or remove rows.")
@@ -208,7 +214,7 @@ def _flat(lists: pl.Series) -> NDArray[np.generic]:
 
 
 def _spectrum_flags(table: Table, default_slots: Calibration) -> pl.Expr:
-    default = _row_per_slot(table, default_slots)["pixel_id"].cast(pl.Int32).to_list()
+    default = _row_per_slot(table, default_slots, "pixel_id")["pixel_id"].cast(pl.Int32).to_list()
     return _flags(
         table,
         garbage_spectrum=_is_garbage(),
@@ -265,7 +271,7 @@ def ql_lightcurve(table: Table, *, spectrum: pl.LazyFrame, lightcurve_bands: Cal
 
 
 def _band_columns(table: Table, lightcurve_bands: Calibration) -> list[str]:
-    names = [f"rate_{low:g}_{high:g}_kev" for low, high in lightcurve_bands.frame.iter_rows()]
+    names = [f"rate_{low:g}_{high:g}_kev" for low, high in _bands(lightcurve_bands)]
     for name in names:
         if name not in table.by_name or f"{name}_uncertainty" not in table.by_name:
             raise CalibrationError(
@@ -275,10 +281,17 @@ def _band_columns(table: Table, lightcurve_bands: Calibration) -> list[str]:
     return names
 
 
+def _bands(lightcurve_bands: Calibration) -> Floats:
+    """Lower and upper end [keV] of each band."""
+    ends = ("low_kev", "high_kev")
+    rows = calibration_rows(lightcurve_bands, key=ends, numbers=ends)
+    return rows.select(ends).cast(pl.Float64).to_numpy()
+
+
 def _band_fractions(table: Table, lightcurve_bands: Calibration) -> Floats:
     """The fraction of each energy channel that lies in each band: [channels, bands]."""
     edges = _edges(table.axis("energy"))
-    bands = lightcurve_bands.frame.select("low_kev", "high_kev").cast(pl.Float64).to_numpy()
+    bands = _bands(lightcurve_bands)
     for low, high in bands:
         if not edges[0] <= low < high <= edges[-1]:
             raise CalibrationError(

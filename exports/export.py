@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exports: one CDF for each product-day whose checks passed; a new version only where the bytes differ."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from exports.cdf import WrittenProduct, publish, write_product
+from exports.istp import Structure, compile_product
+from exports.istp_globals import Edition
+from lake.clock import utc_now
+from lake.definitions import Instrument, Mission, Product, Table
+from lake.errors import ExportError
+from lake.ledger import current_contents, fingerprint, read_contents, read_ops, release
+from lake.store import Journal, Lake, writing
+from lake.tables import append_ops, data_files, open_table
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Exported:
+    """Outcome of exports."""
+
+    published: list[Path] = field(default_factory=list)
+    unchanged: int = 0
+    blocked: list[tuple[str, date, str]] = field(default_factory=list)
+    failed: list[tuple[str, date, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Books:
+    """What the ops tables say, read once for a run of exports."""
+
+    contents: dict[tuple[str, date], str]
+    checks: pl.DataFrame
+    exports: dict[tuple[str, date], dict[str, Any]]
+    files: dict[str, dict[str, Any]]
+    origins: pl.DataFrame
+
+
+def export_all(
+    lake: Lake, run_id: str, tables: list[Table] | None = None, days: set[date] | None = None, force: bool = False
+) -> Exported:
+    """Export every product-day that is not exported in its present state. A day that fails does not stop the others."""
+    books, exported = _read_books(lake), Exported()
+    wanted = None if tables is None else {table.address for table in tables}
+    for mission, instrument, product in _products(lake):
+        table = lake.definitions.tables[f"{mission.name}.{product.table}"]
+        if wanted is not None and table.address not in wanted:
+            continue
+        for day in sorted(d for address, d in books.contents if address == table.address and (not days or d in days)):
+            _export_day(lake, books, (mission, instrument, product, table), day, run_id, force, exported)
+    return exported
+
+
+def _products(lake: Lake) -> Iterator[tuple[Mission, Instrument, Product]]:
+    return ((m, i, p) for m in lake.definitions.missions for i in m.instruments for p in i.products)
+
+
+def _read_books(lake: Lake) -> Books:
+    exports = read_ops(lake, "exports").sort("run_id", maintain_order=True)
+    files = read_ops(lake, "files").filter(pl.col("status") == "ingested").sort("received_at", descending=True)
+    return Books(
+        contents=read_contents(lake).known,
+        checks=read_ops(lake, "checks"),
+        exports={(row["product"], row["day"]): row for row in exports.iter_rows(named=True)},
+        files={row["file_sha256"]: row for row in files.iter_rows(named=True)},
+        origins=current_contents(lake),
+    )
+
+
+Subject = tuple[Mission, Instrument, Product, Table]
+
+
+def _export_day(
+    lake: Lake, books: Books, subject: Subject, day: date, run_id: str, force: bool, exported: Exported
+) -> None:
+    table = subject[3]
+    mark = _mark(books, subject, day)
+    last = books.exports.get((table.address, day))
+    if last and last["fingerprint"] == mark and not force and _is_there(lake, last):
+        exported.unchanged += 1
+        return
+    reason = _gate(books, table, day)
+    if reason:
+        exported.blocked.append((table.address, day, reason))
+        return
+    try:
+        row = _make(lake, books, subject, day)
+    except ExportError as error:
+        exported.failed.append((table.address, day, str(error)))
+        return
+    append_ops(lake, "exports", [row | {"run_id": run_id, "fingerprint": mark}])
+    if row["status"] == "published":
+        exported.published.append(lake.root / row["path"])
+    else:
+        exported.unchanged += 1
+
+
+def _mark(books: Books, subject: Subject, day: date) -> str:
+    """Fingerprint of everything that a product-day's file depends on."""
+    mission, instrument, product, table = subject
+    words = instrument.model_dump(mode="json", include={"short_name", "title", "status", "status_reason", "unknowns", "cdf"})
+    return fingerprint(
+        books.contents[table.address, day], product.model_dump(mode="json"), table.model_dump(mode="json"),
+        words, mission.cdf, str(mission.valid_time), release(),
+    )  # fmt: skip
+
+
+def _is_there(lake: Lake, row: dict[str, Any]) -> bool:
+    path = lake.root / row["path"]
+    return path.is_file() and path.stat().st_size == row["bytes"]
+
+
+def _gate(books: Books, table: Table, day: date) -> str | None:
+    """Why the day may not be exported: it was not checked in its present state, or a check of severity fail failed."""
+    content = books.contents[table.address, day]
+    about = pl.col("table_name") == table.address
+    checks = books.checks.filter(about, pl.col("day") == day, pl.col("content") == content)
+    if checks.is_empty():
+        return "not checked yet; run `swxlake check`"
+    latest = checks.filter(pl.col("rules") == checks["rules"][-1])
+    failed = latest.filter(pl.col("severity") == "fail", ~pl.col("passed"))
+    return ", ".join(failed["rule"].sort().to_list()) or None
+
+
+def _make(lake: Lake, books: Books, subject: Subject, day: date) -> dict[str, Any]:
+    """Write the file and publish it if its bytes are new; the row of ops.exports."""
+    mission, instrument, product, table = subject
+    structure = compile_product(product, table, instrument, mission)
+    parents, newest = _origin(lake, books, table, day)
+    folder = lake.root / "exports" / mission.name / instrument.name / table.level / f"{day.year:04d}"
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as aside:
+            maker = Maker(lake, structure, day, parents, newest, Path(aside))
+            version, written, is_new = _versioned(lake, maker)
+            final = folder / structure.file_name(maker.edition(version))
+            published = is_new or not final.exists()
+            publish(written.path, final)
+    return {
+        "product": table.address,
+        "day": day,
+        "version": version,
+        "path": final.relative_to(lake.root).as_posix(),
+        "bytes": written.bytes,
+        "sha256": written.sha256,
+        "records": written.records,
+        "parents": json.dumps(parents),
+        "created_at": utc_now(),
+        "status": "published" if published else "unchanged",
+        "code_version": release()[0],
+    }
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Writes one product-day under any version number."""
+
+    lake: Lake
+    structure: Structure
+    day: date
+    parents: tuple[str, ...]
+    newest: date
+    folder: Path
+
+    def edition(self, version: str) -> Edition:
+        """What tells this file from others of the product."""
+        return Edition(self.day, version, self.parents, self.newest, f"swxlake {release()[0]}")
+
+    def write(self, version: str) -> WrittenProduct:
+        """The file, written aside."""
+        edition = self.edition(version)
+        path = self.folder / self.structure.file_name(edition)
+        delta = open_table(self.lake, self.structure.table)
+        files = data_files(delta, [self.day]) if delta is not None else []
+        records = sum(pq.read_metadata(file).num_rows for file in files)
+        return write_product(self.structure, path, lambda name: _column(files, name), records, edition)
+
+
+def _column(files: list[str], name: str) -> Iterator[pa.Array]:
+    """Values of one column, a record batch at a time."""
+    for file in files:
+        for batch in pq.ParquetFile(file).iter_batches(columns=[name]):
+            yield batch.column(0)
+
+
+def _versioned(lake: Lake, maker: Maker) -> tuple[str, WrittenProduct, bool]:
+    """The file under its version: the last one given out if the bytes are the same, else the next.
+
+    Version numbers are given out in the journal before the file is published, and never twice.
+    """
+    journal, product = Journal(lake), maker.structure.product
+    stem = f"{maker.structure.logical_source}_{maker.day:%Y%m%d}_v{product.version}."
+    given = journal.entries("versions", stem)
+    last = max((int(key.rsplit(".", 1)[1]) for key in given), default=-1)
+    if last >= 0:
+        version = f"{product.version}.{last}"
+        written = maker.write(version)
+        if written.sha256 == given[f"{stem}{last}"]["sha256"]:
+            return version, written, False
+        written.path.unlink()
+    while True:
+        last += 1
+        version = f"{product.version}.{last}"
+        written = maker.write(version)
+        entry = {"sha256": written.sha256, "bytes": written.bytes, "records": written.records}
+        if journal.write_once("versions", f"{stem}{last}", entry):
+            return version, written, True
+        written.path.unlink()
+
+
+def _origin(lake: Lake, books: Books, table: Table, day: date) -> tuple[tuple[str, ...], date]:
+    """Names of the raw files with packets in the product, and the date of the newest input: file, calibration or code."""
+    ancestors = _ancestors(lake, table)
+    sources = [t.address for t in ancestors if t.level == "l0"]
+    rows = books.origins.filter(
+        pl.col("table_name").is_in(sources), pl.col("day") == day, pl.col("new_rows") > 0
+    )
+    files = [books.files[sha] for sha in rows["file_sha256"].unique().to_list() if sha in books.files]
+    instrument = lake.definitions.instrument(table)
+    names = {name for t in ancestors for name in (*t.calibrations, *t.optional_calibrations)}
+    calibrations = [c for name in names if (c := instrument.calibration(name, day)) is not None]
+    dates = [f["received_at"].date() for f in files] + [c.valid_from for c in calibrations] + [release()[1]]
+    return tuple(sorted(f["name"] for f in files)), max(dates)
+
+
+def _ancestors(lake: Lake, table: Table) -> list[Table]:
+    """The table and everything it descends from."""
+    inputs = [lake.definitions.tables[f"{table.mission}.{name}"] for name in table.inputs.values()]
+    return [table, *(ancestor for source in inputs for ancestor in _ancestors(lake, source))]
+
+

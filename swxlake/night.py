@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The night: which stage runs when, and what gates what. Each stage may also be run alone, and be repeated.
+
+ingest -> transform -> check -> export -> catalog. A refused file, a failed day or a failed check stops nothing but
+itself, and makes the exit code 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from exports.export import export_all
+from ingest.intake import Intake, take_in
+from lake.catalog import refresh
+from lake.clock import utc_now
+from lake.config import Settings
+from lake.definitions import Table
+from lake.errors import ConfigurationError
+from lake.ledger import new_run_id
+from lake.store import Lake
+from quality.checks import check_all
+from swxlake.outcome import Outcome
+from transforms.engine import build_all, plan_all
+
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which table-days a stage is asked for; None is all."""
+
+    tables: list[Table] | None = None
+    days: set[date] | None = None
+    force: bool = False
+
+
+def run_night(lake: Lake, settings: Settings, inbox: Path | None) -> Outcome:
+    """All stages in order."""
+    outcome = ingest(lake, settings, [inbox] if inbox else [])
+    everything = Selection()
+    for stage in (transform, check, export):
+        outcome.include(stage(lake, everything))
+    return outcome
+
+
+def ingest(lake: Lake, settings: Settings, paths: list[Path]) -> Outcome:
+    """Land files and decode what is not decoded yet."""
+    intake = take_in(lake, paths, new_run_id(utc_now()), utc_now(), settings.settle_seconds)
+    refresh(lake)
+    outcome = Outcome(facts={"ingest": _intake_facts(intake)})
+    landed = intake.landed
+    outcome.notes += [f"{path.name}: still growing; it will be taken the next time" for path in landed.growing]
+    outcome.notes += _missing(intake)
+    outcome.problems += [f"{item.path.name.encode('unicode_escape').decode()}: {item.message}" for item in landed.refused]
+    outcome.problems += landed.unreadable
+    outcome.problems += [
+        f"{receipt.name}: same name, other bytes; both kept, this is revision {receipt.revision}"
+        for receipt in landed.revisions
+    ]
+    outcome.problems += [f"{name}: archived but not decoded, its instrument defines no packets" for name in intake.undefined]
+    outcome.problems += _quarantined(intake)
+    return outcome
+
+
+def _intake_facts(intake: Intake) -> dict[str, int]:
+    landed = intake.landed
+    return {
+        "new_files": len(landed.new),
+        "known_files": landed.known,
+        "refused_files": len(landed.refused),
+        "packets": intake.packets,
+        "duplicates": intake.duplicates,
+        "quarantined_stretches": len(intake.quarantined),
+    }
+
+
+def _missing(intake: Intake) -> list[str]:
+    found = []
+    if intake.missing:
+        found.append(f"{intake.missing} packets are missing; see ops.gaps")
+    if intake.clock_invalid:
+        found.append(f"{intake.clock_invalid} packets have an impossible clock; kept in L0, left out of L1")
+    return found
+
+
+def _quarantined(intake: Intake) -> list[str]:
+    shown = [
+        f"{name}: {length} bytes at offset {offset} quarantined as {reason}"
+        for name, reason, offset, length in intake.quarantined[:SHOWN]
+    ]
+    more = len(intake.quarantined) - SHOWN
+    return [*shown, f"and {more} more stretches; see ops.quarantine"] if more > 0 else shown
+
+
+def transform(lake: Lake, selection: Selection) -> Outcome:
+    """Build every table-day that is out of date."""
+    tables = _with_transform(selection.tables)
+    built = build_all(lake, new_run_id(utc_now()), tables, selection.days, selection.force)
+    refresh(lake)
+    rows = sum(rows for _, rows in built.done)
+    outcome = Outcome(facts={"transform": {"table_days_built": len(built.done), "rows": rows, "failed": len(built.failed)}})
+    outcome.problems += [f"{step.table.address}@{step.day}: {error}" for step, error in built.failed]
+    return outcome
+
+
+def transform_plan(lake: Lake, selection: Selection) -> Outcome:
+    """What `transform` would build, and why."""
+    steps = plan_all(lake, _with_transform(selection.tables), selection.days, selection.force)
+    rows = [{"table": step.table.address, "day": step.day, "reason": step.reason} for step in steps]
+    return Outcome(facts={"transform": {"table_days_to_build": len(rows)}}, tables={"plan": rows} if rows else {})
+
+
+def _with_transform(tables: list[Table] | None) -> list[Table] | None:
+    for table in tables or []:
+        if not table.inputs:
+            raise ConfigurationError(f"{table.address}: is decoded, not transformed. Use `swxlake ingest`.")
+    return tables
+
+
+def check(lake: Lake, selection: Selection) -> Outcome:
+    """Measure and judge every table-day whose state was not judged yet."""
+    checked = check_all(lake, new_run_id(utc_now()), selection.tables, selection.days, selection.force)
+    refresh(lake)
+    by_severity = {"fail": "failed", "warn": "warnings", "info": "alarms"}
+    counts = {word: sum(row[3] == severity for row in checked.broken) for severity, word in by_severity.items()}
+    outcome = Outcome(facts={"check": {"table_days": checked.table_days, **counts}})
+    for table, day, rule, severity, detail in checked.broken:
+        words = outcome.problems if severity == "fail" else outcome.notes
+        kind = "alarm: " if severity == "info" else ""
+        words.append(f"{kind}{table}@{day} {rule}: {detail}")
+    return outcome
+
+
+def export(lake: Lake, selection: Selection) -> Outcome:
+    """Write a CDF for every product-day whose checks passed and whose file is not up to date."""
+    exported = export_all(lake, new_run_id(utc_now()), selection.tables, selection.days, selection.force)
+    refresh(lake)
+    published = [str(path.relative_to(lake.root)) for path in exported.published]
+    outcome = Outcome(facts={"export": {"published": len(published), "unchanged": exported.unchanged}})
+    if published:
+        outcome.facts["products"] = published
+    outcome.problems += [f"{t}@{day}: not exported, checks failed: {reason}" for t, day, reason in exported.blocked]
+    outcome.problems += [f"{t}@{day}: not exported: {error}" for t, day, error in exported.failed]
+    return outcome
