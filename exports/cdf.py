@@ -29,6 +29,8 @@ GZIP_LEVEL = 1
 # Small variables read faster as they are; SPDF asks for compression from 20 MB on.
 COMPRESS_ABOVE_BYTES = 1_000_000
 
+MD5_BYTES, READ_BYTES = 16, 1024 * 1024
+
 # A column's values by its name, as pyarrow Arrays or ChunkedArrays in record order.
 Batches = Callable[[str], Iterator[Any]]
 
@@ -80,15 +82,28 @@ def validate_cdf(path: Path, structure: Structure, records: int) -> None:
     Checks the MD5 checksum, the variables, their order, types, sizes and numbers of records, and reads the last block
     of each compressed variable, which is found only if the index is right.
     """
+    # First of all, because a reader that believes a damaged length may ask for all the memory there is.
+    if not _checksum_is_right(path):
+        raise ExportError(f"{path.name}: cannot be read back (wrong MD5 checksum). Write it again")
     try:
-        file = cdflib.CDF(path, validate=True)
-        names = file.cdf_info().zVariables
-        if names != [variable.spec.name for variable in structure.variables]:
-            raise ExportError(f"{path.name}: has variables {names}. Write it again")
+        file = cdflib.CDF(path)
+        info = file.cdf_info()
+        if not info.Checksum or info.zVariables != [variable.spec.name for variable in structure.variables]:
+            raise ExportError(f"{path.name}: no checksum, or other variables: {info.zVariables}. Write it again")
         for variable in structure.variables:
             _validate_variable(file, path, variable.spec, records if variable.column else 1)
     except (OSError, ValueError, KeyError, IndexError, zlib.error) as error:
         raise ExportError(f"{path.name}: cannot be read back ({error}). Write it again") from error
+
+
+def _checksum_is_right(path: Path) -> bool:
+    """True if the last 16 bytes are the MD5 of all bytes before them."""
+    left, digest = path.stat().st_size - MD5_BYTES, hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as stream:
+        while left > 0 and (data := stream.read(min(left, READ_BYTES))):
+            digest.update(data)
+            left -= len(data)
+        return stream.read() == digest.digest()
 
 
 def publish(temporary: Path, final: Path) -> Path:

@@ -10,21 +10,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exports.cdf import WrittenProduct, publish, write_product
-from exports.istp import Structure, compile_product
-from exports.istp_globals import Edition
 from lake.clock import utc_now
 from lake.definitions import Instrument, Mission, Product, Table
 from lake.errors import ExportError
 from lake.ledger import current_contents, fingerprint, read_contents, read_ops, release
 from lake.store import Journal, Lake, writing
 from lake.tables import append_ops, data_files, open_table
+
+if TYPE_CHECKING:  # loading the CDF library takes half a second, which a night without news should not cost
+    from exports.cdf import WrittenProduct
+    from exports.istp import Structure
+    from exports.istp_globals import Edition
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +140,9 @@ def _gate(books: Books, table: Table, day: date) -> str | None:
 
 def _make(lake: Lake, books: Books, subject: Subject, day: date) -> dict[str, Any]:
     """Write the file and publish it if its bytes are new; the row of ops.exports."""
+    from exports.cdf import publish  # noqa: PLC0415
+    from exports.istp import compile_product  # noqa: PLC0415
+
     mission, instrument, product, table = subject
     structure = compile_product(product, table, instrument, mission)
     parents, newest = _origin(lake, books, table, day)
@@ -178,10 +183,14 @@ class Maker:
 
     def edition(self, version: str) -> Edition:
         """What tells this file from others of the product."""
+        from exports.istp_globals import Edition  # noqa: PLC0415
+
         return Edition(self.day, version, self.parents, self.newest, f"swxlake {release()[0]}")
 
     def write(self, version: str) -> WrittenProduct:
         """The file, written aside."""
+        from exports.cdf import write_product  # noqa: PLC0415
+
         edition = self.edition(version)
         path = self.folder / self.structure.file_name(edition)
         delta = open_table(self.lake, self.structure.table)

@@ -302,10 +302,13 @@ def _unpack_tail(
     if plan.tail and len(data) < 8:
         data = np.pad(data, (0, 8 - len(data)))
     for index, field in enumerate(plan.tail):
-        counts = _counts(field, columns, stops - at - _bits_behind(plan.tail[index + 1 :], columns))
+        left = stops - at
+        if field.expand:
+            left -= _bits_behind(plan.tail[index + 1 :], columns)
+        counts = _counts(field, columns, left)
         short |= (counts < 0) | (at + counts * field.bits > stops)
         if field.expand and field.bits % 8 == 0:
-            short |= (stops - at - _bits_behind(plan.tail[index + 1 :], columns)) % field.bits >= 8
+            short |= left % field.bits >= 8  # a part of an item
         at, counts = np.where(short, offsets * 8, at), np.where(short, 0, counts)
         if field.kind != "fill" and not (field.variable and plan.packet.unpacker):
             columns[field.name] = _column_at(data, field, at, counts)

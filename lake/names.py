@@ -14,9 +14,9 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Annotated, Literal, NamedTuple
 
-from cdflib.epochs import CDFepoch
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from lake.clock import LEAP_SECONDS
 from lake.errors import FileNameError
 
 Kind = Literal["science", "raw", "sidecar", "manifest", "ancillary", "ignored"]
@@ -45,7 +45,7 @@ _TIME_REMEDIES: dict[TimeForm, str] = {
     "date": "yyyymmdd", "unix_ms": "13 digits of unix milliseconds", "unix_s": "10 digits of unix seconds",
 }  # fmt: skip
 # The day that begins after a leap second, or with TAI - UTC = 10 s in 1972, and TAI - UTC in seconds from then on.
-TAI_UTC = [(datetime(int(y), int(m), int(d), tzinfo=UTC), int(s)) for y, m, d, s, *_ in CDFepoch.LTS if y >= 1972]
+TAI_UTC = [(datetime.fromisoformat(f"{day}T00:00:00+00:00"), seconds) for day, seconds in LEAP_SECONDS]
 
 LEAP_DAYS = frozenset((start - timedelta(days=1)).date() for start, _ in TAI_UTC[1:])
 

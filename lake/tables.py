@@ -164,11 +164,20 @@ def scan(lake: Lake, table: Table, days: Iterable[date] | None = None) -> pl.Laz
     files = data_files(delta, days) if delta is not None else []
     names = [column.name for column in table.columns]
     if not files:
-        return pl.DataFrame(pl.from_arrow(arrow_schema(table).empty_table())).lazy()
+        return pl.LazyFrame(schema={column.name: _polars_type(column) for column in table.columns})
     if not partitioned(table):
         return pl.scan_parquet(files, glob=False).select(names)
     hive = {"day": pl.Date}
     return pl.scan_parquet(files, glob=False, hive_partitioning=True, hive_schema=hive).select(names)
+
+
+def _polars_type(column: Column) -> pl.DataType:
+    import polars as pl  # noqa: PLC0415
+
+    # By way of an empty Arrow table it would cost a second: polars would load pandas.
+    special = {"timestamp": pl.Datetime("us", "UTC"), "bool": pl.Boolean(), "string": pl.String(), "date": pl.Date()}
+    item = special.get(column.type) or getattr(pl, column.type.capitalize())()
+    return pl.List(item) if column.is_list else item
 
 
 def stored_days(lake: Lake, table: Table) -> list[date]:

@@ -23,10 +23,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Checked:
-    """Outcome of checks: table-days judged, and the rules that do not hold (table, day, rule, severity, detail)."""
+    """Outcome of checks: table-days judged, and the rules that do not hold (table, day, rule, severity, value, detail)."""
 
     table_days: int = 0
-    broken: list[tuple[str, date, str, str, str]] = field(default_factory=list)
+    broken: list[tuple[str, date, str, str, float, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _states(table: Table, contents: Contents, gaps: pl.DataFrame, quarantine: pl
     for day, content in days:
         missing = gaps.filter(ours, pl.col("day") == day)
         refused = quarantine.filter(ours, pl.col("day") == day)
-        marks = missing.sort(missing.columns).rows(), refused.select("file_sha256", "byte_offset").sort(pl.all()).rows()
+        marks = missing.sort(missing.columns).rows(), refused.select("file_sha256", "byte_offset", "reason").sort(pl.all()).rows()
         states.append(Due(day, fingerprint(content, *marks), missing, refused))
     return states
 
@@ -108,7 +108,7 @@ def _store(lake: Lake, metrics: list[pl.DataFrame], checks: list[pl.DataFrame], 
     append_ops(lake, "metrics", pl.concat(metrics, how="diagonal").to_dicts())
     verdicts = pl.concat(checks, how="diagonal")
     append_ops(lake, "checks", verdicts.to_dicts())
-    columns = ["table_name", "day", "rule", "severity", "detail"]
+    columns = ["table_name", "day", "rule", "severity", "value", "detail"]
     checked.broken += verdicts.filter(~pl.col("passed")).sort(columns).select(columns).rows()
 
 

@@ -39,13 +39,12 @@ def available_simulators(definitions: Definitions) -> tuple[str, ...]:
     return tuple(f"{m}/{i}" for m, i in names if (here / m / f"{i}.py").exists())
 
 
-def simulate(  # noqa: PLR0913
+def simulate(  # noqa: PLR0913, PLR0917
     definitions: Definitions,
     mission: str,
     instrument: str | None,
     day: date,
     out: Path,
-    *,
     seed: int = 1,
     faults_path: Path | None = None,
     hours: float = 24,

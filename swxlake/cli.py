@@ -60,7 +60,9 @@ class Session:
 def open_session(root: str | None, verbose: int) -> Session:
     """Read settings and definitions, and set up logging."""
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(level)  # also for libraries that set the level of their own loggers
+    logging.basicConfig(level=level, format="%(levelname)s %(message)s", handlers=[handler])
     settings = read_settings(root)
     return Session(Lake(settings.root, read_definitions(settings.missions)), settings)
 

@@ -126,10 +126,10 @@ def check(lake: Lake, selection: Selection) -> Outcome:
     by_severity = {"fail": "failed", "warn": "warnings", "info": "alarms"}
     counts = {word: sum(row[3] == severity for row in checked.broken) for severity, word in by_severity.items()}
     outcome = Outcome(facts={"check": {"table_days": checked.table_days, **counts}})
-    for table, day, rule, severity, detail in checked.broken:
+    for table, day, rule, severity, value, detail in checked.broken:
         words = outcome.problems if severity == "fail" else outcome.notes
-        kind = "alarm: " if severity == "info" else ""
-        words.append(f"{kind}{table}@{day} {rule}: {detail}")
+        kind = {"fail": "check failed", "warn": "warning", "info": "alarm"}[severity]
+        words.append(f"{kind} {table}@{day} {rule} is {value:g}; expected: {detail}")
     return outcome
 
 

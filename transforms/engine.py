@@ -11,16 +11,15 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib
+import importlib.util
 import json
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import polars as pl
@@ -76,7 +75,7 @@ def steps(
 
 
 def _depends_on(lake: Lake, contents: Contents, table: Table, day: date) -> dict[str, str]:
-    parts = {"definition": table_definition(table), "code": _code_of(table)}
+    parts = {"definition": table_definition(table), "code": _code_fingerprint(_module_of(table))}
     for name, calibration in _calibrations(lake, table, day).items():
         parts[f"calibration {name}"] = calibration.sha256 if calibration else ""
     for name in table.inputs.values():
@@ -100,9 +99,13 @@ def _calibrations(lake: Lake, table: Table, day: date) -> dict[str, Calibration 
     return {name: instrument.calibration(name, day) for name in (*table.calibrations, *table.optional_calibrations)}
 
 
+def _module_of(table: Table) -> str:
+    return f"transforms.{table.mission}.{table.instrument}"
+
+
 def _transform(table: Table) -> Transform:
     """The function that makes a table: `l1_photon` of transforms/padre/meddea.py for `padre.meddea_l1_photon`."""
-    name = f"transforms.{table.mission}.{table.instrument}"
+    name = _module_of(table)
     try:
         module = importlib.import_module(name)
         function: Transform = getattr(module, table.descriptor)
@@ -112,25 +115,36 @@ def _transform(table: Table) -> Transform:
     return function
 
 
-def _code_of(table: Table) -> str:
-    return _code_fingerprint(_transform(table).__module__)
-
-
 @cache
 def _code_fingerprint(module_name: str) -> str:
-    """sha256 of a transform module and of the transforms modules it imports, without comments and docstrings."""
-    module = sys.modules[module_name]
-    used = {m.__name__: m for m in _imported(module)} | {module_name: module}
-    return fingerprint([(name, _shape_of(used[name])) for name in sorted(used)])
+    """sha256 of a transform module and of the transforms modules it imports, without comments and docstrings.
+
+    The files are read, not imported: planning a night with nothing to do should not load scientific libraries.
+    """
+    trees: dict[str, ast.Module] = {}
+    waiting = [module_name]
+    while waiting:
+        name = waiting.pop()
+        if name not in trees:
+            trees[name] = _tree(name)
+            waiting += _transforms_imported(trees[name])
+    return fingerprint([(name, _shape_of(trees[name])) for name in sorted(trees)])
 
 
-def _imported(module: ModuleType) -> set[ModuleType]:
-    names = {getattr(value, "__module__", None) or getattr(value, "__name__", "") for value in vars(module).values()}
-    return {sys.modules[n] for n in names if isinstance(n, str) and n.startswith("transforms.") and n != module.__name__}
+def _tree(module_name: str) -> ast.Module:
+    spec = importlib.util.find_spec(module_name)
+    if spec is None or spec.origin is None:
+        raise DefinitionError(f"there is no {module_name.replace('.', '/')}.py. Write it.")
+    return ast.parse(Path(spec.origin).read_text())
 
 
-def _shape_of(module: ModuleType) -> str:
-    tree = ast.parse(Path(str(module.__file__)).read_text())
+def _transforms_imported(tree: ast.Module) -> list[str]:
+    modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    modules += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    return [name for name in modules if name.startswith("transforms.")]
+
+
+def _shape_of(tree: ast.Module) -> str:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(body[0]):

@@ -77,17 +77,38 @@ def _layouts(data: Octets, offsets: Positions, lengths: Positions, previous: int
     short, long = (size >= 0) & (size % 6 == 0), (size >= 0) & (size % 8 == 0)
     words = np.where(short, _SHORT_EVENT, np.where(long, _LONG_EVENT, _UNKNOWN)).astype(np.int8)
     ambiguous = short & long
-    if not ambiguous.any():
-        return words
+    if ambiguous.any():
+        _settle(data, offsets, lengths, words, ambiguous, previous)
+    _doubt_the_few(data, offsets, lengths, words)
+    words[(size == 0) & (words == _UNKNOWN)] = previous or _SHORT_EVENT  # without events any layout is right
+    return words
+
+
+def _settle(
+    data: Octets, offsets: Positions, lengths: Positions, words: NDArray[np.int8], ambiguous: Mask, previous: int
+) -> None:
+    """Decide about the packets whose number of bytes fits both layouts: by their neighbours, else by their events."""
     words[ambiguous] = _UNKNOWN
     before, after = _neighbours(words, previous)
     words[ambiguous & (before == after)] = before[ambiguous & (before == after)]
-    for packet in np.flatnonzero(ambiguous & (words == _UNKNOWN) & (size > 0)).tolist():
+    for packet in np.flatnonzero(ambiguous & (words == _UNKNOWN) & (lengths > FIRST_EVENT)).tolist():
         start = int(offsets[packet])
         layout = _plausible_layout(data[start : start + int(lengths[packet])])
         words[packet] = layout or before[packet] or after[packet]
-    words[(size == 0) & (words == _UNKNOWN)] = previous or _SHORT_EVENT  # without events any layout is right
-    return words
+
+
+def _doubt_the_few(data: Octets, offsets: Positions, lengths: Positions, words: NDArray[np.int8]) -> None:
+    """Where both layouts occur, give up packets of the rarer one of whose pixels no more than half exist.
+
+    A wrong layout takes ADC values and clocks for pixels in two of three events.
+    """
+    short, long = words == _SHORT_EVENT, words == _LONG_EVENT
+    few = long if long.sum() <= short.sum() else short
+    for packet in np.flatnonzero(few & (lengths > FIRST_EVENT) & (long.any() and short.any())).tolist():
+        start, count = int(offsets[packet]), int(words[packet])
+        values = data[start + FIRST_EVENT : start + int(lengths[packet])].view(">u2").reshape(-1, count)
+        if 2 * _VALID_PIXEL[values[:, 1]].sum() <= len(values):
+            words[packet] = _UNKNOWN
 
 
 def _plausible_layout(packet: Octets) -> int:
@@ -161,7 +182,7 @@ def _fill(events: Events, where: slice, values: Words) -> None:
 
 
 def unpack(data: Octets, offsets: Positions, lengths: Positions, columns: dict[str, Column]) -> Extra:
-    """Packet column `event_count`; event columns clocks, pixel_id, asic, channel, atod and baseline (masked if not sent)."""
+    """Packet column `event_count`; the columns of the events, `baseline` masked where it was not sent."""
     events = unpack_events(data, offsets, lengths)
     names = ("clocks", "pixel_id", "asic", "channel", "atod")
     flat: dict[str, NDArray[np.generic]] = {name: getattr(events, name) for name in names}

@@ -1,14 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Products as files: equal to their tables in three readers, accepted by the referees, reproducible, streamed."""
+"""Products as files: equal to their tables in three readers, reproducible, and refused rather than wrong."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import subprocess
-import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -33,15 +28,12 @@ from tests.exports.conftest import (
     MIDNIGHT,
     PADRE,
     QUALITY,
-    TABLES,
     Sample,
     changed,
     lists,
-    make_sample,
     product,
 )
 
-ROOT = Path(__file__).parents[2]
 Make = Callable[..., Sample]
 
 
@@ -163,82 +155,6 @@ def test_large_variables_are_compressed_and_times_are_not(make: Make, tmp_path: 
     assert info.Block_Factor * 24 * 280 * 4 >= 16384
 
 
-# Referees
-
-
-@pytest.fixture(scope="module")
-def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("samples")
-    for descriptor in TABLES:
-        write(make_sample(descriptor), folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def checker() -> Path:
-    telemetry = os.environ.get("SWXLAKE_TELEMETRY")
-    shared = [Path(telemetry).parent] if telemetry else []
-    found = [p for folder in (*shared, ROOT.parent / "shared") if (p := folder / "tools" / "check_istp.py").is_file()]
-    if not found:
-        pytest.skip("check_istp.py is neither beside the checkout nor beside SWXLAKE_TELEMETRY")
-    return found[0]
-
-
-@pytest.mark.oracle
-def test_istp_checker_has_nothing_to_say_but_for_unregistered_names(samples: Path, checker: Path) -> None:
-    files = sorted(str(path) for path in samples.glob("*.cdf"))
-    done = subprocess.run(
-        [sys.executable, str(checker), "--strict", "--json", *files], capture_output=True, check=False
-    )
-    findings = {
-        (Path(file).name.split("_")[2], f["rule"], f["where"])
-        for file, found in json.loads(done.stdout).items()
-        for f in found
-    }
-    unregistered = {
-        (name.replace("_", "-"), "G03", attribute)
-        for name in TABLES
-        for attribute in ("DOI", "spase_DatasetResourceID")
-    }
-    # Two photons may come in one tick of the clock.
-    assert findings == unregistered | {("l1-photon", "V23", "Epoch")}
-
-
-@pytest.mark.oracle
-def test_astralint_has_nothing_to_say_but_for_unregistered_names(samples: Path) -> None:
-    program = Path(sys.executable).with_name("astralint")
-    if not program.is_file():
-        pytest.skip("astralint is not installed")
-    done = subprocess.run(
-        [str(program), "lint", "--strict", "--suite", "CDAWeb", str(samples)],
-        capture_output=True,
-        check=False,
-        text=True,
-        env={**os.environ, "COLUMNS": "200"},
-    )
-    lines = [line.strip() for line in done.stdout.splitlines()]
-    assert [line for line in lines if line.startswith(("ERROR", "FATAL", "CRITICAL"))] == []
-    problems = [line for line in lines if line.startswith("WARNING")]
-    assert (
-        problems == ["WARNING ISTP-GA-002  missing recommended global attribute(s): DOI, spase_DatasetResourceID"] * 4
-    )
-
-
-@pytest.mark.oracle
-def test_spacepy_has_nothing_to_say_but_that_lines_are_no_spectrogram(samples: Path) -> None:
-    pycdf = pytest.importorskip("spacepy.pycdf", reason="needs NASA's CDF library")
-    istp = pytest.importorskip("spacepy.pycdf.istp")
-    complaints = {}
-    for path in sorted(samples.glob("*.cdf")):
-        with warnings.catch_warnings(), pycdf.CDF(str(path)) as file:
-            warnings.simplefilter("ignore")
-            complaints[path.name.split("_")[2]] = istp.FileChecks.all(file, catch=True)
-    waived = [f"{name}: Multi dim variable with time_series display type." for name in ("rate", "rate_error")]
-    assert complaints.pop("ql-lightcurve") == waived
-    assert set(complaints) == {"l1-photon", "l1-spectrum", "l1-housekeeping"}
-    assert not any(complaints.values())
-
-
 # What is refused
 
 
@@ -345,13 +261,14 @@ def test_validation_finds_a_damaged_file(make: Make, tmp_path: Path) -> None:
     path = write(sample, tmp_path)
     with pytest.raises(ExportError, match=r"200 records, not .* with 201"):
         validate_cdf(path, sample.structure, 201)
-    with pytest.raises(ExportError, match="has variables"):
+    with pytest.raises(ExportError, match="other variables"):
         validate_cdf(path, make("l1_photon").structure, 200)
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(ExportError, match="cannot be read back"):
-        validate_cdf(path, sample.structure, 200)
+    whole = path.read_bytes()
+    flipped = [whole[:i] + bytes([whole[i] ^ 0x7F]) + whole[i + 1 :] for i in (0, 9, 15, 100, 400, len(whole) // 2)]
+    for data in (*flipped, whole[:-1], whole[:10], b""):
+        path.write_bytes(data)
+        with pytest.raises(ExportError, match="cannot be read back"):
+            validate_cdf(path, sample.structure, 200)
 
 
 def test_validation_failure_leaves_no_file(make: Make, tmp_path: Path, monkeypatch: Any) -> None:
@@ -375,45 +292,3 @@ def test_publishing_renames_and_never_replaces(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="new version"):
         publish(temporary("two"), final)
     assert final.read_text() == "one"
-
-
-# Memory
-
-PEAK = """
-import resource, sys
-from pathlib import Path
-import numpy as np, pyarrow as pa
-from exports.cdf import write_product
-from tests.exports.conftest import MIDNIGHT, make_sample
-records, folder = int(sys.argv[1]), Path(sys.argv[2])
-sample = make_sample("l1_spectrum", n=2)
-block = np.zeros(100 * 24 * 280, dtype=np.float32)
-
-def batches(name):
-    for start in range(0, records, 100):
-        n = min(100, records - start)
-        if name == "epoch_tt2000":
-            yield pa.array(MIDNIGHT + np.arange(start, start + n))
-        elif name == "count_rate":
-            yield pa.ListArray.from_arrays(np.arange(n + 1, dtype=np.int32) * 6720, pa.array(block[: n * 6720]))
-        else:
-            yield pa.concat_arrays([sample.data[name][:1]] * n)
-
-write_product(sample.structure, sample.path(folder), batches, records, sample.edition)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
-
-
-def _peak_kilobytes(records: int, folder: Path) -> int:
-    command = [sys.executable, "-c", PEAK, str(records), str(folder)]
-    done = subprocess.run(command, capture_output=True, check=True, text=True, cwd=ROOT)
-    return int(done.stdout.split()[-1])
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux")
-def test_memory_does_not_grow_with_the_records(tmp_path: Path) -> None:
-    (tmp_path / "small").mkdir()
-    (tmp_path / "large").mkdir()
-    small = _peak_kilobytes(750, tmp_path / "small")  # count_rate: 20 MB
-    large = _peak_kilobytes(7500, tmp_path / "large")  # count_rate: 200 MB
-    assert large - small < 12_000

@@ -9,7 +9,7 @@ import struct
 import time
 from collections import Counter
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ import pytest
 from lake.definition_files import read_definitions
 from lake.definitions import Definitions, Instrument
 from lake.errors import ConfigurationError, StorageError
+from lake.names import parse_name
 from simulate.files import Simulated
 from simulate.packets import SequenceCounts
 from simulate.padre.meddea import simulate_day
@@ -157,6 +158,13 @@ def test_names_are_the_time_of_the_first_packet(simulated: Simulated) -> None:
         (seconds,) = struct.unpack_from(">I", path.read_bytes(), 6)
         utc = np.datetime64(946_684_800 + seconds - 5, "s").item()
         assert match[2] == f"{utc:%y%m%d%H%M%S}"
+
+
+def test_names_parse_by_the_rules_of_the_mission(definitions: Definitions, simulated: Simulated) -> None:
+    rules = definitions.mission("padre").names
+    parsed = [parse_name(rules, path.name, datetime(2026, 1, 1, tzinfo=UTC)) for path in simulated.files]
+    assert {p.instrument for p in parsed} == {"meddea"}
+    assert [p.time.date() for p in parsed if p.time] == [DAY] * len(parsed)
 
 
 def test_spectrum_files_hold_426_packets(simulated: Simulated) -> None:
@@ -322,7 +330,7 @@ def test_a_second_run_into_the_folder_must_agree(definitions: Definitions, tmp_p
 
 
 def test_unknown_simulator_is_answered_with_the_known_ones(definitions: Definitions, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="padre/nothing: has no simulator. Use one of padre/meddea"):
+    with pytest.raises(ConfigurationError, match="padre/nothing: has no simulator"):
         simulate(definitions, "padre", "nothing", DAY, tmp_path)
 
 
@@ -330,7 +338,7 @@ def test_unknown_simulator_is_answered_with_the_known_ones(definitions: Definiti
     ("day", "hours", "seed", "message"),
     [(DAY, 0, 1, "hours 0"), (date(2020, 1, 1), 1, 1, "outside"), (DAY, 1, -1, "seed -1")],
 )
-def test_impossible_runs_are_refused(  # noqa: PLR0917
+def test_impossible_runs_are_refused(
     definitions: Definitions, tmp_path: Path, day: date, hours: float, seed: int, message: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -43,7 +43,7 @@ def calibration(name: str, **columns: Any) -> Calibration:
     return Calibration(name, date(2024, 1, 1), Path(f"{name}_20240101.csv"), "", pl.DataFrame(columns))
 
 
-def column(name: str, source: str, conversion: str = "polynomial") -> Column:
+def column(name: str, source: str, conversion: Literal["polynomial", "spline"] = "polynomial") -> Column:
     return Column(name=name, type="float64", description="test", source=source, conversion=conversion, nullable=True)
 
 
@@ -150,8 +150,8 @@ def test_a_table_without_conversions_stays_as_it_is() -> None:
     assert convert(table, {"atod": [1]}).to_dicts() == [{"atod": 1, "quality_flag": 0}]
 
 
-P = {"channel": ["a"], "adc_min": [0], "adc_max": [9], "c0": [1.0]}
-S = {"channel": ["a"] * 4, "adc": [0, 1, 2, 3], "value": [0.0, 1.0, 2.0, 3.0]}
+P: dict[str, list[Any]] = {"channel": ["a"], "adc_min": [0], "adc_max": [9], "c0": [1.0]}
+S: dict[str, list[Any]] = {"channel": ["a"] * 4, "adc": [0, 1, 2, 3], "value": [0.0, 1.0, 2.0, 3.0]}
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,9 @@ S = {"channel": ["a"] * 4, "adc": [0, 1, 2, 3], "value": [0.0, 1.0, 2.0, 3.0]}
         ("spline", {**S, "adc": [0, 1, 1, 3]}, r"x_20240101\.csv: the same channel, adc is there twice\. Leave"),
     ],
 )
-def test_a_bad_calibration_is_named_with_its_remedy(kind: str, rows: dict[str, Any], complaint: str) -> None:
+def test_a_bad_calibration_is_named_with_its_remedy(
+    kind: Literal["polynomial", "spline"], rows: dict[str, Any], complaint: str
+) -> None:
     with pytest.raises(CalibrationError, match=complaint):
         convert(only(column("y", "a", kind)), {"a": [1]}, **{kind: calibration("x", **rows)})
 

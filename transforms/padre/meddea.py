@@ -33,7 +33,7 @@ GROUND_ASIC = 7
 GUARD_RING = "G"
 # The detector dead time is 30 to 80 us for each event in the real photon packets. A third of the smallest leaves room
 # for events that share one readout, and still marks the millions of counts that id words pretend.
-MIN_SECONDS_PER_COUNT = 10e-6
+MIN_NS_PER_COUNT = 10_000
 # Id words found in the first histogram after a start; no bin of a real 10 s spectrum comes near such counts.
 ID_WORDS = ((0xCA00, 0xCA7F), (0xCD00, 0xEAFF))
 BIN_FULL = 65535
@@ -229,10 +229,10 @@ def _is_garbage() -> pl.Expr:
 
     The first spectrum after a start can hold words of the histogram memory that are no counts.
     """
-    possible = _seconds("integration_time") / MIN_SECONDS_PER_COUNT
+    needed = pl.col("counts").list.sum().cast(pl.Int64) * MIN_NS_PER_COUNT
     word = pl.element()
     is_id = pl.any_horizontal(*(word.is_between(low, high) for low, high in ID_WORDS))
-    return pl.col("counts").list.eval(is_id).list.any() | (pl.col("counts").list.sum() > possible)
+    return pl.col("counts").list.eval(is_id).list.any() | (needed > pl.col("integration_time") * TICK_NS)
 
 
 # ---- housekeeping --------------------------------------------------------------------------------------------------
