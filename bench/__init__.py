@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Benchmarks side by side with what users would pick instead."""

@@ -125,14 +125,9 @@ def publish(temporary: Path, final: Path) -> Path:
 
 
 def _compressed(spec: VariableSpec, records: int) -> VariableSpec:
-    """The variable with its compression; it follows from the number of records alone."""
-    if (
-        spec.type == "CDF_TIME_TT2000"
-        or records * spec.record_bytes <= COMPRESS_ABOVE_BYTES
-        or not spec.record_variance
-    ):
-        return spec
-    return replace(spec, compression=GZIP_LEVEL)
+    """The variable with its compression, which follows from the number of records alone."""
+    is_large = spec.record_variance and records * spec.record_bytes > COMPRESS_ABOVE_BYTES
+    return replace(spec, compression=GZIP_LEVEL) if is_large and spec.type != "CDF_TIME_TT2000" else spec
 
 
 def _write_variable(

@@ -115,10 +115,35 @@ def store_array(rows: Rows, field: PacketField, bit: int, out: Numbers) -> None:
     """
     phases = 8 // math.gcd(field.bits, 8)
     step = phases * field.bits // 8
+    if _pairs_fit(field, bit, out):
+        _store_pairs(rows, field, bit, out)
+        return
     for phase in range(min(phases, field.items)):
         start = bit + phase * field.bits
         items = -(-(field.items - phase) // phases)
         out[:, phase::phases] = _phase(rows, field, start, items, step)
+
+
+def _pairs_fit(field: PacketField, bit: int, out: Numbers) -> bool:
+    """True if 32 bits always cover two neighbouring items, and two items of the column are as long as that."""
+    plain = _LITTLE_HOST and field.kind == "uint" and field.byte_order == "big" and field.bits % 8 != 0
+    widest = (7 if math.gcd(field.bits, 8) == 1 else max((bit + k * field.bits) % 8 for k in range(8))) + 2 * field.bits
+    return plain and out.itemsize == 2 and field.items % 2 == 0 and widest <= 32
+
+
+def _store_pairs(rows: Rows, field: PacketField, bit: int, out: Numbers) -> None:
+    """Write an array two items at a time, which halves the number of loads and stores."""
+    phases, bits = 8 // math.gcd(field.bits, 8), field.bits
+    pairs = out.view(np.uint32)
+    for phase in range(0, min(phases, field.items), 2):
+        stop = bit + (phase + 2) * bits
+        items = -(-(field.items - phase) // phases)
+        second = rows.table((stop + 7) // 8 - 4, ">u4", items, phases * bits // 8).astype(np.uint32)
+        first = second >> np.uint32(-stop % 8 + bits)
+        first &= np.uint32((1 << bits) - 1)
+        second <<= np.uint32(16 - -stop % 8)
+        second &= np.uint32(((1 << bits) - 1) << 16)
+        np.bitwise_or(first, second, out=pairs[:, phase // 2 :: phases // 2])
 
 
 def _phase(rows: Rows, field: PacketField, bit: int, items: int, step: int) -> Numbers:

@@ -32,8 +32,8 @@ from lake.definitions import Packet, PacketField
 from lake.errors import PacketError
 
 # Bytes of packets per pass, so that a pass stays in the cache, and packets at least, so that calls do not dominate.
-_BLOCK_BYTES = 1 << 19
-_BLOCK_ROWS = 8192
+_BLOCK_BYTES = 1 << 17
+_BLOCK_ROWS, _BLOCK_ROWS_WITH_ARRAYS = 8192, 32
 _HEADER_FIELDS = {
     "apid": (5, PacketField(name="apid", kind="uint", bits=11)),
     "sequence_flags": (16, PacketField(name="sequence_flags", kind="uint", bits=2)),
@@ -222,9 +222,8 @@ def _unpack_head(plan: Plan, data: Octets, offsets: Positions) -> dict[str, Colu
     """Columns of the fields at fixed places."""
     count = len(offsets)
     columns = {place.field.name: _empty(place.field, count) for place in plan.head}
-    size = max(_BLOCK_ROWS if plan.lanes else 1, _BLOCK_BYTES // plan.head_bytes, 1)
-    if any(place.field.shape for place in plan.head):
-        size = max(1, _BLOCK_BYTES // plan.head_bytes)
+    arrays = any(place.field.shape for place in plan.head)
+    size = max(_BLOCK_ROWS_WITH_ARRAYS if arrays else _BLOCK_ROWS, _BLOCK_BYTES // plan.head_bytes)
     lane, scratch = np.empty(size, np.uint64), np.empty(size, np.uint64)
     for first, rows in _blocks(plan, data, offsets, size):
         out = {name: column[first : first + rows.count] for name, column in columns.items()}

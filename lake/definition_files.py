@@ -128,7 +128,7 @@ def _read_field(path: Path, number: int, row: dict[str, str]) -> PacketField:
         )
     values: dict[str, Any] = {"name": name, "kind": match[1], "bits": _whole_number(where, name, row["bit_length"])}
     values |= _field_shape(match[2])
-    values |= {k: row[k] for k in ("unit", "description", "byte_order") if row.get(k)}
+    values |= {k: row[k] for k in ("unit", "description", "label", "byte_order") if row.get(k)}
     values |= {k: _number(where, name, row[k]) for k in ("valid_min", "valid_max") if row.get(k)}
     if values.get("valid_min", 0) > values.get("valid_max", float("inf")):
         raise DefinitionError(
@@ -396,6 +396,7 @@ def field_column(field: PacketField) -> Column:
         type=field.column_type,
         unit=field.unit,
         description=field.description or f"Field {field.name} of the packet",
+        label=field.label,
         valid=None if field.shape or field.variable else valid,
         nullable=field.bits == 64,
         axes=tuple(axis.name for axis in field_axes(field)),

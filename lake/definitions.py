@@ -70,6 +70,7 @@ class PacketField(Noun):
     byte_order: Literal["big", "little"] = "big"
     unit: str = ""
     description: str = ""
+    label: str | None = None
     valid_min: float | None = None
     valid_max: float | None = None
 

@@ -103,7 +103,7 @@ def _module_of(table: Table) -> str:
     return f"transforms.{table.mission}.{table.instrument}"
 
 
-def _transform(table: Table) -> Transform:
+def transform_of(table: Table) -> Transform:
     """The function that makes a table: `l1_photon` of transforms/padre/meddea.py for `padre.meddea_l1_photon`."""
     name = _module_of(table)
     try:
@@ -224,7 +224,7 @@ def build_day(lake: Lake, table: Table, day: date) -> pa.Table:
     tables = {k: lake.definitions.tables[f"{table.mission}.{name}"] for k, name in table.inputs.items()}
     inputs = {keyword: scan(lake, source, [day]) for keyword, source in tables.items()}
     try:
-        frame = _transform(table)(table, **inputs, **calibrations).collect(engine="streaming")
+        frame = transform_of(table)(table, **inputs, **calibrations).collect(engine="streaming")
     except pl.exceptions.PolarsError as error:
         raise TransformError(f"{table.address}@{day}: {' '.join(str(error).split())[:400]}. Correct the transform.") from error
     return conform(table, day, frame)

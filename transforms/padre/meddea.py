@@ -165,9 +165,9 @@ def _seconds(column: str) -> pl.Expr:
 
 def _energy_matrix(table: Table, spectrum_energy: Calibration) -> csr_array:
     rows = _row_per_slot(table, spectrum_energy, "slope_kev_per_bin", "intercept_kev")
-    bins = 512  # Bin b holds ADC 8b to 8b+7 of a 12-bit ADC.
+    slope, intercept = rows["slope_kev_per_bin"], rows["intercept_kev"]
     try:
-        return rebin_matrix(rows["slope_kev_per_bin"], rows["intercept_kev"], bins, _edges(table.axis("energy")))
+        return rebin_matrix(slope, intercept, table.axis("bin").size, _edges(table.axis("energy")))
     except CalibrationError as error:
         raise CalibrationError(f"{spectrum_energy.path}: {error}") from None
 
@@ -272,12 +272,13 @@ def ql_lightcurve(table: Table, *, spectrum: pl.LazyFrame, lightcurve_bands: Cal
 
 def _band_columns(table: Table, lightcurve_bands: Calibration) -> list[str]:
     names = [f"rate_{low:g}_{high:g}_kev" for low, high in _bands(lightcurve_bands)]
-    for name in names:
-        if name not in table.by_name or f"{name}_uncertainty" not in table.by_name:
-            raise CalibrationError(
-                f"{lightcurve_bands.path}: {table.name} has no column {name} with its _uncertainty. "
-                "Add them to tables.yaml or correct the band."
-            )
+    needed = {*names, *(f"{name}_uncertainty" for name in names)}
+    odd = sorted(needed ^ {name for name in table.by_name if name.startswith("rate_")})
+    if odd:
+        raise CalibrationError(
+            f"{lightcurve_bands.path}: bands and columns of {table.name} differ in {', '.join(odd)}. "
+            "Give each band its rate and uncertainty in tables.yaml, and each rate its band."
+        )
     return names
 
 

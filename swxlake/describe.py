@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a table is, and how one of its days came to be, back to byte ranges of raw files."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from lake.definitions import Table
+from lake.ledger import current_contents, read_ops
+from lake.store import Lake
+from lake.tables import scan
+from swxlake.outcome import Outcome
+
+
+def describe_table(lake: Lake, table: Table) -> Outcome:
+    """Title, grain, inputs, calibrations and columns of a table."""
+    facts: dict[str, Any] = {"table": table.address, "title": table.title, "grain": table.grain}
+    if table.inputs:
+        facts["inputs"] = [f"{table.mission}.{name}" for name in table.inputs.values()]
+    if table.packet:
+        facts["packet"] = f"missions/{table.mission}/{table.instrument}/packets/{table.packet}.csv"
+    if table.calibrations:
+        facts["calibrations"] = [*table.calibrations, *table.optional_calibrations]
+    columns = [
+        {
+            "column": column.name,
+            "type": column.type + "".join(f"[{size}]" for size in table.shape(column)),
+            "unit": column.unit,
+            "description": column.description,
+        }
+        for column in table.columns
+    ]
+    flags = [{"bit": flag.bit, "flag": flag.name, "meaning": flag.description} for flag in table.flags]
+    return Outcome(facts=facts, tables={"columns": columns, "quality_flag": flags})
+
+
+def describe_day(lake: Lake, table: Table, day: date) -> Outcome:
+    """The lineage of a table-day: product, checks, runs, inputs, raw files and the byte ranges of their packets."""
+    outcome = Outcome(facts={"table": table.address, "day": day.isoformat(), "descends_from": _lineage(lake, table)})
+    sections = {
+        "products": _rows(lake, "exports", "product", table, day, ["version", "path", "sha256", "status"]),
+        "checks that do not hold": _broken(lake, table, day),
+        "runs": _rows(lake, "runs", "table_name", table, day, ["run_id", "reason", "rows", "status", "error"])[-5:],
+        "raw files": _files(lake, table, day),
+    }
+    outcome.tables = {title: rows for title, rows in sections.items() if rows}
+    if not outcome.tables:
+        outcome.problems.append(f"{table.address} has nothing for {day}")
+    return outcome
+
+
+def _lineage(lake: Lake, table: Table) -> list[str]:
+    inputs = [lake.definitions.tables[f"{table.mission}.{name}"] for name in table.inputs.values()]
+    return [address for source in inputs for address in (source.address, *_lineage(lake, source))]
+
+
+def _rows(lake: Lake, ops: str, key: str, table: Table, day: date, columns: list[str]) -> list[dict[str, Any]]:
+    rows = read_ops(lake, ops).filter(pl.col(key) == table.address, pl.col("day") == day)
+    return rows.sort("run_id").select(columns).to_dicts()
+
+
+def _broken(lake: Lake, table: Table, day: date) -> list[dict[str, Any]]:
+    checks = read_ops(lake, "checks").filter(pl.col("table_name") == table.address, pl.col("day") == day)
+    last = checks.filter(pl.col("run_id") == pl.col("run_id").max(), ~pl.col("passed"))
+    return last.select("rule", "severity", "value", "detail").to_dicts()
+
+
+def _files(lake: Lake, table: Table, day: date) -> list[dict[str, Any]]:
+    """Raw files with packets in the table-day, and the first and last byte of those packets."""
+    sources = [a for a in [table.address, *_lineage(lake, table)] if lake.definitions.tables[a].level == "l0"]
+    origins = current_contents(lake).filter(pl.col("table_name").is_in(sources), pl.col("day") == day)
+    files = read_ops(lake, "files").select("file_sha256", "name", "bytes", "bytes_quarantined").unique("file_sha256")
+    ranges = [_byte_range(lake, lake.definitions.tables[address], day) for address in sources]
+    spans = pl.concat(ranges) if ranges else pl.DataFrame(schema={"table_name": pl.String, "file_sha256": pl.String})
+    joined = origins.join(files, on="file_sha256").join(spans, on=["table_name", "file_sha256"], how="left")
+    columns = ["table_name", "name", "rows", "new_rows", "first_byte", "last_packet_at", "bytes_quarantined"]
+    return joined.sort("table_name", "name").select(columns).to_dicts()
+
+
+def _byte_range(lake: Lake, table: Table, day: date) -> pl.DataFrame:
+    spans = scan(lake, table, [day]).group_by("file_sha256").agg(
+        first_byte=pl.col("byte_offset").min(), last_packet_at=pl.col("byte_offset").max()
+    )  # fmt: skip
+    return spans.select(pl.lit(table.address).alias("table_name"), pl.all()).collect()
