@@ -56,13 +56,14 @@ def _previous(stored: list[date], day: date) -> list[date]:
 def find_gaps(packets: pl.LazyFrame) -> pl.LazyFrame:
     """Gaps between packets of one APID: columns apid, start_time, end_time, missing, day.
 
-    A packet without a believable time keeps its place in its file. A repeated packet is no gap. A reset of the counter
+    A packet without a believable time keeps its place in its file; a file without any such time says nothing about gaps.
+    A repeated packet is no gap. A reset of the counter
     or the loss of more than 16383 packets shows as their remainder, for nothing else is known.
     """
     placed = packets.sort("file_sha256", "byte_offset").with_columns(
         place=pl.col("time").forward_fill().backward_fill().over("file_sha256", "apid")
     )
-    in_order = placed.sort("apid", "place", "sequence_count", "byte_offset").unique(
+    in_order = placed.filter(pl.col("place").is_not_null()).sort("apid", "place", "sequence_count", "byte_offset").unique(
         ["apid", "place", "sequence_count"], keep="first", maintain_order=True
     )
     in_order = _across_wraps(in_order)

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from datetime import date
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lake.definitions import Packet, Table
 from lake.store import Lake
-from lake.tables import data_files, open_table
+from lake.tables import data_files, open_table, stored_definition
 
 UInt64 = NDArray[np.uint64]
 
@@ -34,10 +36,16 @@ def _mix(values: UInt64) -> UInt64:
 
 
 class Received:
-    """Identities of the packets of one type received so far: those in the lake, read day by day, and those of this file."""
+    """Identities of the packets of one type received so far: of the lake, read day by day, and of this file.
 
-    def __init__(self, lake: Lake, table: Table, packet: Packet, file_sha256: str) -> None:
-        self.lake, self.table, self.packet, self.file_sha256 = lake, table, packet, file_sha256
+    `unread` are hashes of this file and of those still to come. Rows of theirs are there if an earlier run was killed;
+    they do not count, so that what is a repetition depends on the order of arrival alone. Nor do rows of a table that
+    was made with another definition.
+    """
+
+    def __init__(self, lake: Lake, table: Table, packet: Packet, unread: frozenset[str], definition: str) -> None:
+        self.lake, self.table, self.packet, self.definition = lake, table, packet, definition
+        self.unread = pa.array(sorted(unread), pa.string())
         self.days: set[date] = set()
         self.sorted: list[UInt64] = []
 
@@ -64,12 +72,13 @@ class Received:
             return
         self.days.add(day)
         delta = open_table(self.lake, self.table)
+        if delta is None or stored_definition(delta) != self.definition:
+            return
         names = ["file_sha256", "sequence_count", *self.packet.identity]
-        for path in data_files(delta, [day]) if delta is not None else []:
+        for path in data_files(delta, [day]):
             rows = pq.ParquetFile(path).read(columns=names)
-            columns = {name: rows[name].to_numpy() for name in names[1:]}
-            others = rows["file_sha256"].to_numpy(zero_copy_only=False) != self.file_sha256
-            self._note(np.sort(identities(self.packet, columns)[others]))
+            rows = rows.filter(pc.invert(pc.is_in(rows["file_sha256"], self.unread)))
+            self._note(np.sort(identities(self.packet, {name: rows[name].to_numpy() for name in names[1:]})))
 
 
 def _contains(known: UInt64, values: UInt64) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from ingest.l0 import Decoded, decode_file
 from ingest.landing import Landed, land, refused_rows
 from lake.ledger import l0_definition, read_ops
 from lake.store import Lake, RawArchive, Receipt
-from lake.tables import OpsRows, append_ops
+from lake.tables import OpsRows, append_ops, replace_ops
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,8 @@ def take_in(lake: Lake, paths: list[Path], run_id: str, now: datetime, settle_se
     intake = Intake(landed)
     pending = pending_receipts(lake)
     for start in range(0, len(pending), FILES_PER_COMMIT):
-        _decode_batch(lake, pending[start : start + FILES_PER_COMMIT], run_id, intake)
+        later = frozenset(receipt.file_sha256 for receipt in pending[start + FILES_PER_COMMIT :])
+        _decode_batch(lake, pending[start : start + FILES_PER_COMMIT], run_id, intake, later)
     return intake
 
 
@@ -78,34 +79,46 @@ def pending_receipts(lake: Lake) -> list[Receipt]:
     return sorted(pending, key=lambda receipt: (receipt.received_at, receipt.name))
 
 
-def _decode_batch(lake: Lake, receipts: list[Receipt], run_id: str, intake: Intake) -> None:
+def _decode_batch(lake: Lake, receipts: list[Receipt], run_id: str, intake: Intake, later: frozenset[str]) -> None:
     rows, touched = OpsRows(), defaultdict[tuple[str, str], set[date]](set)
     today = definitions_today(lake)
-    earlier = {row["file_sha256"]: row for row in _ingested(lake, today)}
-    for receipt in receipts:
+    earlier = {(row["definition"], row["file_sha256"]): row for row in _ingested(lake, today)}
+    for place, receipt in enumerate(receipts):
         instrument = (receipt.mission, receipt.instrument)
         if instrument not in today:
             rows.add("files", **_undefined(receipt, run_id))
             intake.undefined.append(receipt.name)
         elif receipt.bytes == 0:
             rows.add("files", **_file_row(Decoded(receipt, today[instrument]), run_id, "empty", "holds no byte"))
-        elif receipt.file_sha256 in earlier:
-            rows.add("files", **_same_bytes(receipt, earlier[receipt.file_sha256], run_id))
+        elif (today[instrument], receipt.file_sha256) in earlier:
+            rows.add("files", **_same_bytes(receipt, earlier[today[instrument], receipt.file_sha256], run_id))
         else:
-            decoded = decode_file(lake, receipt)
+            unread = later.union(other.file_sha256 for other in receipts[place + 1 :])
+            done = {sha256 for definition, sha256 in earlier if definition == today[instrument]}
+            decoded = decode_file(lake, receipt, unread - done)
             row = _note_decoded(decoded, run_id, rows, intake)
-            earlier[receipt.file_sha256] = row
+            earlier[decoded.definition, receipt.file_sha256] = row
             touched[instrument] |= {day for _, day in decoded.rows}
     for (mission, name), days in touched.items():
         intake.missing += update_gaps(lake, mission, name, days)
+    _forget_quarantine(lake, receipts)
     # ops.files comes last: a file without a row there is decoded again, which changes nothing.
     for table in ("quarantine", "contents", "files"):
         append_ops(lake, table, rows.rows.get(table, []))
 
 
+def _forget_quarantine(lake: Lake, receipts: list[Receipt]) -> None:
+    """Remove what an earlier definition quarantined of these files: they have just been decoded with another one."""
+    before = set(read_ops(lake, "files")["file_sha256"]) & {receipt.file_sha256 for receipt in receipts}
+    stale = before & set(read_ops(lake, "quarantine")["file_sha256"])
+    if stale:
+        listed = ", ".join(f"'{sha256}'" for sha256 in sorted(stale))
+        replace_ops(lake, "quarantine", [], f"file_sha256 IN ({listed})")
+
+
 def _ingested(lake: Lake, today: dict[tuple[str, str], str]) -> list[dict[str, Any]]:
-    rows = read_ops(lake, "files").filter(pl.col("status") == "ingested", pl.col("definition").is_in(list(today.values())))
-    return rows.to_dicts()
+    of_today = pl.col("definition").is_in(list(today.values()))
+    return read_ops(lake, "files").filter(pl.col("status") == "ingested", of_today).to_dicts()
 
 
 def _note_decoded(decoded: Decoded, run_id: str, rows: OpsRows, intake: Intake) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ingest import arrow
 from ingest.ccsds import Chunk, Reason, Stretch, scan_packets
 from ingest.identities import Received
 from ingest.unpack import Plan, Ragged, compile_plan, unpack
@@ -25,7 +26,7 @@ from lake.clock import DAY_NS, believable, tt2000_from_met, unix_ns_from_tt2000
 from lake.definitions import Instrument, Mission, Packet, Table
 from lake.ledger import l0_definition
 from lake.store import Lake, RawArchive, Receipt, reading
-from lake.tables import DayFiles, append, column_type, day_files
+from lake.tables import DayFiles, append, day_files
 
 EPOCH_DAY = date(1970, 1, 1)
 Int64 = NDArray[np.int64]
@@ -75,9 +76,11 @@ class Tags:
     day: NDArray[np.int32]
 
 
-def decode_file(lake: Lake, receipt: Receipt) -> Decoded:
+def decode_file(lake: Lake, receipt: Receipt, later: frozenset[str] = frozenset()) -> Decoded:
     """Decode an archived file into the L0 tables of its instrument, exactly once.
 
+    `later` are hashes of files that are to be decoded after this one; a packet of theirs never makes one of this file a
+    repetition, even if a run that was killed has left it in the lake.
     Raises StorageError or TableError if something cannot be read or written; nothing of the file is visible then.
     """
     mission = lake.definitions.mission(receipt.mission)
@@ -85,6 +88,7 @@ def decode_file(lake: Lake, receipt: Receipt) -> Decoded:
     decoded = Decoded(receipt, l0_definition(mission, instrument))
     with ExitStack() as stack:
         decoder = FileDecoder(lake, mission, instrument, decoded, stack)
+        decoder.unread = later | {receipt.file_sha256}
         path = RawArchive(lake).bytes_path(receipt)
         with reading(path), path.open("rb") as stream:
             for chunk in scan_packets(stream, instrument.packets):
@@ -101,6 +105,7 @@ class FileDecoder:
     ) -> None:
         self.lake, self.mission, self.instrument, self.decoded, self.stack = lake, mission, instrument, decoded, stack
         self.file_day = date.fromisoformat(decoded.receipt.day)
+        self.unread = frozenset({decoded.receipt.file_sha256})
         self.streams: dict[int, Stream] = {}
 
     def add(self, chunk: Chunk) -> None:
@@ -120,7 +125,7 @@ class FileDecoder:
             files = {rows: self._files(table) for rows, table in tables.items()}
             received = None
             if "packet" in tables:
-                received = Received(self.lake, tables["packet"], packet, self.decoded.receipt.file_sha256)
+                received = Received(self.lake, tables["packet"], packet, self.unread, self.decoded.definition)
             plan, unpacker = compile_plan(packet), unpacker_of(packet)
             self.streams[kind] = Stream(packet, plan, unpacker, files.get("packet"), files.get("event"), received)
         return self.streams[kind]
@@ -196,7 +201,7 @@ class FileDecoder:
     def _tag(self, columns: Mapping[str, NDArray[np.generic] | Ragged]) -> Tags:
         clock = self.instrument.clock
         coarse = np.asarray(columns[clock.coarse]).astype(np.int64)
-        fine = np.asarray(columns[clock.fine]).astype(np.int64) if clock.fine in columns else None
+        fine = np.asarray(columns[clock.fine]).astype(np.int64) if clock.fine is not None and clock.fine in columns else None
         tt2000 = tt2000_from_met(clock, coarse, fine)
         return self._tags(tt2000, believable(clock, self.mission.valid_time, tt2000, fine))
 
@@ -219,7 +224,7 @@ class FileDecoder:
         new = (flags & self._flag("retransmitted")) == 0
         for day in self._days(tags):
             chosen = None if len(tags.day) == 1 else tags.day == (day - EPOCH_DAY).days
-            part = rows if chosen is None else rows.filter(pa.array(chosen))
+            part = rows if chosen is None else rows.take(arrow.numbers(np.flatnonzero(chosen), pa.int64()))
             files.write(part, day)
             key = (files.table.address, day)
             self.decoded.rows[key] += part.num_rows
@@ -229,15 +234,13 @@ class FileDecoder:
         count = len(tags.tt2000)
         invalid = None if tags.valid.all() else ~tags.valid
         special = {
-            "epoch_tt2000": pa.array(tags.tt2000, mask=invalid),
-            "time": pa.array(tags.unix_ns // 1000, mask=invalid).cast(pa.timestamp("us", "UTC")),
-            "file_sha256": pa.DictionaryArray.from_arrays(
-                pa.array(np.zeros(count, np.int32)), [self.decoded.receipt.file_sha256]
-            ),
+            "epoch_tt2000": arrow.numbers(tags.tt2000, pa.int64(), invalid),
+            "time": arrow.numbers(tags.unix_ns // 1000, pa.timestamp("us", "UTC"), invalid),
+            "file_sha256": arrow.repeated(self.decoded.receipt.file_sha256, count),
         }
         names = [column.name for column in table.columns if column.name != "day"]
         arrays = [
-            special[name] if name in special else _arrow_column(table, name, columns[name]) for name in names
+            special[name] if name in special else arrow.column(table, name, columns[name]) for name in names
         ]
         return pa.Table.from_arrays(arrays, names)
 
@@ -251,19 +254,3 @@ class FileDecoder:
                 files.close()
                 if not append(self.lake, files, app_id):
                     files.discard()
-
-
-def _arrow_column(table: Table, name: str, values: NDArray[np.generic] | Ragged) -> pa.Array:
-    column = table.by_name[name]
-    kind = column_type(column)
-    if isinstance(values, Ragged):
-        return pa.ListArray.from_arrays(pa.array(values.offsets.astype(np.int32)), pa.array(values.values)).cast(kind)
-    if column.is_list:
-        offsets = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
-        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.reshape(-1))).cast(kind)
-    if isinstance(values, np.ma.MaskedArray):
-        return pa.array(values.data, mask=np.ma.getmaskarray(values)).cast(kind)
-    if values.dtype.kind == "V":
-        return pa.array([bytes(value) for value in values.tolist()], kind)
-    array = pa.array(values)
-    return array if array.type == kind else array.cast(kind)

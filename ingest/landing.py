@@ -52,28 +52,10 @@ def land(lake: Lake, paths: list[Path], now: datetime, settle_seconds: float) ->
 
     Raises StorageError if the archive cannot be written. A file that cannot be read is reported and passed over.
     """
-    landed = Landed()
-    archive = RawArchive(lake)
-    known = archive.keys()
-    revisions = Counter(key.rsplit("-", 1)[1] for key in known)
-    files = _settled(_files(paths, landed), settle_seconds, landed)
-    for path in files:
-        try:
-            _land_file(lake, archive, known, revisions, path, now, landed)
-        except StorageError as error:
-            if not _is_reading_problem(path):
-                raise
-            landed.unreadable.append(str(error))
-    return landed
-
-
-def _is_reading_problem(path: Path) -> bool:
-    try:
-        with path.open("rb") as stream:
-            stream.read(1)
-    except OSError:
-        return True
-    return False
+    landing = _Landing(lake, now)
+    for path in _settled(_files(paths, landing.landed), settle_seconds, landing.landed):
+        landing.take(path)
+    return landing.landed
 
 
 def _files(paths: list[Path], landed: Landed) -> list[Path]:
@@ -81,14 +63,23 @@ def _files(paths: list[Path], landed: Landed) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         with reading(path):
-            if not path.exists():
-                raise StorageError(f"{path}: does not exist. Give a file or folder that does.")
-            entries = sorted(path.iterdir()) if path.is_dir() else [path]
-        found += [entry for entry in entries if not entry.is_dir()]
-    for path in found:
-        if not path.is_file():
-            landed.refused.append(Refused(path, "NOT_A_FILE", "is no regular file. Remove it", 0))
-    return [path for path in found if path.is_file()]
+            path.stat()
+            found += sorted(path.iterdir()) if path.is_dir() else [path]
+    return [path for path in found if _is_file(path, landed)]
+
+
+def _is_file(path: Path, landed: Landed) -> bool:
+    """True for a regular file or a link to one; anything else that is no folder is noted."""
+    try:
+        mode = path.stat().st_mode
+    except PermissionError as error:
+        landed.unreadable.append(f"{path}: {error.strerror}. Give the right to read it.")
+        return False
+    except OSError:  # a link to nothing or to itself
+        mode = 0
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        landed.refused.append(Refused(path, "NOT_A_FILE", "is no regular file. Remove it", 0))
+    return stat.S_ISREG(mode)
 
 
 def _settled(files: list[Path], settle_seconds: float, landed: Landed) -> list[Path]:
@@ -97,9 +88,9 @@ def _settled(files: list[Path], settle_seconds: float, landed: Landed) -> list[P
     newest = max((state[1] for state in before.values() if state), default=0)
     if newest > time.time_ns() - int(settle_seconds * 1e9):
         time.sleep(settle_seconds)
-    settled = [path for path in files if before[path] and _state(path) == before[path]]
-    landed.growing += [path for path in files if path not in set(settled)]
-    return settled
+    still = {path: bool(state) and _state(path) == state for path, state in before.items()}
+    landed.growing += [path for path in files if not still[path]]
+    return [path for path in files if still[path]]
 
 
 def _state(path: Path) -> tuple[int, int] | None:
@@ -110,44 +101,78 @@ def _state(path: Path) -> tuple[int, int] | None:
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
-def _land_file(
-    lake: Lake,
-    archive: RawArchive,
-    known: dict[str, Path],
-    revisions: Counter[str],
-    path: Path,
-    now: datetime,
-    landed: Landed,
-) -> None:
+class _Landing:
+    """One visit to the drop folders: the archive as it was found, and what has been taken since."""
+
+    def __init__(self, lake: Lake, now: datetime) -> None:
+        self.lake, self.now, self.landed = lake, now, Landed()
+        self.archive = RawArchive(lake)
+        self.known = set(self.archive.keys())
+        self.revisions = Counter(key.rsplit("-", 1)[1] for key in self.known)
+
+    def take(self, path: Path) -> None:
+        """Archive a file unless it is refused, known, unreadable or changing."""
+        found = self._recognised(path)
+        if found is None:
+            return
+        state = _state(path)
+        try:
+            digest = sha256_of(path)
+        except StorageError as error:
+            self.landed.unreadable.append(str(error))
+            return
+        if state is None or _state(path) != state:
+            self.landed.growing.append(path)
+        elif receipt_key(digest, path.name) in self.known:
+            self.landed.known += 1
+        else:
+            revision = self.revisions[name_hash(path.name)] + 1
+            self._archive(path, replace(_receipt(path, digest, state[0], *found, self.now), revision=revision))
+
+    def _recognised(self, path: Path) -> tuple[Mission, ParsedName] | None:
+        """What a name says; None if it is refused, or if it is of a file that is not decoded."""
+        try:
+            found = recognise(self.lake, path.name, self.now)
+        except FileNameError as error:
+            size, _ = _state(path) or (0, 0)
+            self.landed.refused.append(Refused(path, error.code, str(error), size))
+            return None
+        if found[1].kind != "raw":
+            self.landed.ignored += 1
+            return None
+        return found
+
+    def _archive(self, path: Path, receipt: Receipt) -> None:
+        try:
+            self.archive.add(receipt, path)
+        except StorageError:
+            if _has_changed(path, receipt.file_sha256):
+                self.landed.growing.append(path)
+                return
+            raise
+        self.known.add(receipt.key)
+        self.revisions[name_hash(receipt.name)] += 1
+        self.landed.new.append(receipt)
+        if receipt.revision > 1:
+            self.landed.revisions.append(receipt)
+            message = "landing name=%s revision=%d: same name, other bytes; both are kept"
+            log.warning(message, receipt.name, receipt.revision)
+
+
+def _has_changed(path: Path, digest: str) -> bool:
+    """True if a file no longer has the bytes of the digest, or is gone."""
     try:
-        mission, parsed = recognise(lake, path.name, now)
-    except FileNameError as error:
-        landed.refused.append(Refused(path, error.code, str(error), path.stat().st_size))
-        return
-    if parsed.kind != "raw":
-        landed.ignored += 1
-        return
-    digest = sha256_of(path)
-    if receipt_key(digest, path.name) in known:
-        landed.known += 1
-        return
-    receipt = _receipt(path, digest, mission, parsed, now)
-    revisions[name_hash(path.name)] += 1
-    receipt = replace(receipt, revision=revisions[name_hash(path.name)])
-    archive.add(receipt, path)
-    known[receipt.key] = path
-    landed.new.append(receipt)
-    if receipt.revision > 1:
-        landed.revisions.append(receipt)
-        log.warning("landing name=%s revision=%d: same name, other bytes; both are kept", path.name, receipt.revision)
+        return sha256_of(path) != digest
+    except StorageError:
+        return True
 
 
-def _receipt(path: Path, digest: str, mission: Mission, parsed: ParsedName, now: datetime) -> Receipt:
+def _receipt(path: Path, digest: str, size: int, mission: Mission, parsed: ParsedName, now: datetime) -> Receipt:
     assert parsed.time is not None and parsed.instrument is not None  # noqa: S101, PT018  raw names have both
     return Receipt(
         name=path.name,
         file_sha256=digest,
-        bytes=path.stat().st_size,
+        bytes=size,
         received_at=now.isoformat(),
         source=str(path.absolute()),
         mission=mission.name,

@@ -56,7 +56,7 @@ class HeaderTable:
         """Number of bytes after a place that decide whether a packet starts there."""
         if not self.checked.all():
             return _CHAIN_REACH
-        return int(self.longest[list(self.words)].max(initial=0)) + 2 * ZERO_RUN
+        return 2 * int(self.longest[list(self.words)].max(initial=0)) + 2 * ZERO_RUN
 
     @property
     def look_ahead(self) -> int:
@@ -179,7 +179,7 @@ class Window:
     def candidates(self, start: int, stop: int) -> Positions:
         """Positions in [start, stop) of headers of known types with an allowed length, in order."""
         hits = self._known_words(start, min(stop, self.end - HEADER_BYTES + 1)) + start
-        return hits[self.plausible(hits, known=True)]
+        return hits[self.plausible(hits, known=True)] if len(hits) else hits
 
     def _known_words(self, start: int, stop: int) -> Positions:
         if stop <= start:
@@ -199,10 +199,32 @@ class Window:
         at, stops = at[stops <= self.end], stops[stops <= self.end]
         checked = self.table.checked[self.table.kinds[self.first_words(at)]]
         good = np.empty(len(at), bool)
-        good[checked] = self.checksum_good(at[checked], stops[checked])
-        good[checked] &= self._linked(stops[checked])
-        good[~checked] = self._chained(at[~checked])
+        if checked.any():
+            good[checked] = self._confirmed(at[checked], stops[checked])
+        if not checked.all():
+            good[~checked] = self._chained(at[~checked])
         return at[good]
+
+    def _confirmed(self, at: Positions, stops: Positions) -> Mask:
+        """True where the checksum is good and no chance: by length, by what follows, or for want of a better packet."""
+        good = self.checksum_good(at, stops)
+        words = self.first_words(at)
+        doubtful = good & (self.table.shortest[words] != self.table.longest[words])
+        if doubtful.any():
+            doubtful[doubtful] = ~self._linked(stops[doubtful])
+        for index in np.flatnonzero(doubtful).tolist():
+            good[index] = not self._hides_another(int(at[index]), int(stops[index]))
+        return good
+
+    def _hides_another(self, start: int, stop: int) -> bool:
+        """True if a packet with a good checksum that is linked to the next one starts within a packet."""
+        inside = self.candidates(start + 1, stop)
+        stops = inside + self.lengths(inside)
+        inside, stops = inside[stops <= self.end], stops[stops <= self.end]
+        checked = self.table.checked[self.table.kinds[self.first_words(inside)]]
+        inside, stops = inside[checked], stops[checked]
+        stops = stops[self.checksum_good(inside, stops)]
+        return bool(self._linked(stops).any())
 
     def _linked(self, following: Positions) -> Mask:
         """True where a known first word, zeros or the end of the file follow."""
@@ -265,8 +287,8 @@ class Window:
 
 
 def _growing(start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """Consecutive ranges that cover [start, stop), from 4 kB up to 1 MB."""
-    size = 1 << 12
+    """Consecutive ranges that cover [start, stop), from half a kB up to 1 MB."""
+    size = 1 << 9
     while start < stop:
         yield start, min(start + size, stop)
         start, size = start + size, min(size * 4, 1 << 20)

@@ -41,6 +41,9 @@ _HEADER_FIELDS = {
 }
 
 
+Mask = NDArray[np.bool_]
+
+
 @dataclass(frozen=True)
 class Ragged:
     """Any number of values per packet: all `values` one after the other, `counts` of each packet (int64)."""
@@ -66,8 +69,8 @@ class Unpacked:
     """
 
     columns: dict[str, Column]
-    short: NDArray[np.bool_]
-    overflow: NDArray[np.bool_]
+    short: Mask
+    overflow: Mask
 
 
 @dataclass(frozen=True)
@@ -172,24 +175,18 @@ def unpack(plan: Plan, data: Octets | bytes, offsets: Positions, lengths: Positi
     """
     octets = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else np.ascontiguousarray(data)
     offsets, lengths = np.asarray(offsets, np.int64), np.asarray(lengths, np.int64)
-    short = lengths * 8 < plan.head_bits
+    short, overflow = lengths * 8 < plan.head_bits, np.zeros(len(offsets), bool)
     if not short.any():
         columns = _unpack_head(plan, octets, offsets)
         short = _unpack_tail(plan, octets, offsets, lengths, columns)
         overflow = _overflow(plan, columns, len(offsets))
         if not (short.any() or overflow.any()):
             return Unpacked(_in_order(plan, columns), short, overflow)
-    else:
-        overflow = np.zeros(len(offsets), bool)
     return _unpack_rest(plan, octets, (offsets, lengths), short, overflow & ~short)
 
 
 def _unpack_rest(
-    plan: Plan,
-    data: Octets,
-    packets: tuple[Positions, Positions],
-    short: NDArray[np.bool_],
-    overflow: NDArray[np.bool_],
+    plan: Plan, data: Octets, packets: tuple[Positions, Positions], short: Mask, overflow: Mask
 ) -> Unpacked:
     """Unpack again without the packets that are known to be bad."""
     good = np.flatnonzero(~(short | overflow))
@@ -203,9 +200,9 @@ def _in_order(plan: Plan, columns: dict[str, Column]) -> dict[str, Column]:
     return {name: columns[name] for name in names if name in columns}
 
 
-def _overflow(plan: Plan, columns: Mapping[str, Column], count: int) -> NDArray[np.bool_]:
+def _overflow(plan: Plan, columns: Mapping[str, Column], count: int) -> Mask:
     """True for packets with an unsigned 64-bit number that wrapped to a negative one."""
-    overflow: NDArray[np.bool_] = np.zeros(count, np.bool_)
+    overflow: Mask = np.zeros(count, np.bool_)
     for field in plan.packet.fields:
         if field.kind != "uint" or field.bits != 64 or field.name not in columns:
             continue
@@ -220,8 +217,7 @@ def _overflow(plan: Plan, columns: Mapping[str, Column], count: int) -> NDArray[
 
 def _unpack_head(plan: Plan, data: Octets, offsets: Positions) -> dict[str, Column]:
     """Columns of the fields at fixed places."""
-    count = len(offsets)
-    columns = {place.field.name: _empty(place.field, count) for place in plan.head}
+    columns = {place.field.name: _empty(place.field, len(offsets)) for place in plan.head}
     arrays = any(place.field.shape for place in plan.head)
     size = max(_BLOCK_ROWS_WITH_ARRAYS if arrays else _BLOCK_ROWS, _BLOCK_BYTES // plan.head_bytes)
     lane, scratch = np.empty(size, np.uint64), np.empty(size, np.uint64)
@@ -292,9 +288,7 @@ def _gather(plan: Plan, data: Octets, offsets: Positions) -> Rows:
     return Rows(rows.reshape(-1), 0, size, len(offsets))
 
 
-def _unpack_tail(
-    plan: Plan, data: Octets, offsets: Positions, lengths: Positions, columns: dict[str, Column]
-) -> NDArray[np.bool_]:
+def _unpack_tail(plan: Plan, data: Octets, offsets: Positions, lengths: Positions, columns: dict[str, Column]) -> Mask:
     """Add the columns from the first field of variable length on; true for packets too short for their fields."""
     at, stops = offsets * 8 + plan.head_bits, (offsets + lengths) * 8
     short = np.zeros(len(offsets), bool)

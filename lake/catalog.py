@@ -8,7 +8,6 @@ read-only. Any DuckDB client can open it; old storage format, so that older clie
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +42,7 @@ SESSION = "SET asof_loop_join_threshold=0; SET autoinstall_known_extensions=fals
 
 
 def connect(root: str | Path | None = None) -> duckdb.DuckDBPyConnection:
-    """A read-only DuckDB connection to a lake's newest tables: `connect().sql("SELECT ... FROM padre.meddea_l1_photon")`.
+    """A read-only DuckDB connection to a lake's newest tables: `connect().sql("FROM padre.meddea_l1_photon")`.
 
     `root` is the lake's folder; default is $SWXLAKE_ROOT or ./lakehouse. Raises ConfigurationError if there is no lake.
     """
@@ -58,14 +57,22 @@ def open_catalog(lake: Lake) -> duckdb.DuckDBPyConnection:
     """
     if not lake.root.is_dir():
         raise ConfigurationError(f"{lake.root}: is no lake. Run `swxlake night --inbox DIR`, or give --root.")
+    connection = duckdb.connect()
     try:
         refresh(lake)
-        connection = duckdb.connect(str(lake.catalog), read_only=True)
+        _attach(connection, lake.catalog)
     except OSError:
-        connection = duckdb.connect()
         _build(connection, lake)
     connection.execute(SESSION)
     return connection
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Make a catalog file the connection's database. `duckdb.connect(path)` would, as long as another connection of
+    this process is open, give that one's file again even after a new one was swapped in.
+    """
+    connection.execute(f"ATTACH '{_quoted(str(path))}' AS catalog (READ_ONLY)")
+    connection.execute("USE catalog")
 
 
 def refresh(lake: Lake) -> bool:
@@ -83,7 +90,7 @@ def refresh(lake: Lake) -> bool:
             connection.execute("CREATE TABLE main.signature AS SELECT ? AS signature", [signature])
             connection.execute("USE memory")
             connection.execute("DETACH lake")
-        os.replace(path, lake.catalog)
+        path.replace(lake.catalog)
     return True
 
 
@@ -91,7 +98,8 @@ def _stored_signature(path: Path) -> str | None:
     if not path.exists():
         return None
     try:
-        with duckdb.connect(str(path), read_only=True) as connection:
+        with duckdb.connect() as connection:
+            _attach(connection, path)
             row = connection.execute("SELECT signature FROM main.signature").fetchone()
     except duckdb.Error:
         return None
@@ -101,15 +109,15 @@ def _stored_signature(path: Path) -> str | None:
 def _signature(lake: Lake) -> str:
     """Changes when any table has a new version, a definition or view was edited, or the lake was moved."""
     tables = [(t.address, t.model_dump_json(), _version(lake, t)) for t in _tables(lake)]
-    calibrations = [(c.name, c.sha256) for m in lake.definitions.missions for i in m.instruments for c in i.calibrations]
+    calibrations = [(str(c.path), c.sha256) for _, instrument in _instruments(lake) for c in instrument.calibrations]
     views = [(path.name, path.read_text()) for path in sorted(SQL_VIEWS.glob("*.sql"))]
     return fingerprint(str(lake.root), tables, calibrations, views)
 
 
 def _version(lake: Lake, table: Table) -> str:
-    """The newest entry of a table's log: a listing is enough, the table need not be opened."""
-    log = lake.table_path(table) / "_delta_log"
-    return max((p.name for p in log.glob("*.json")), default="") if log.is_dir() else ""
+    """The newest entry of a table's log, with its time as a table may be removed and rebuilt; it need not be opened."""
+    newest = max((lake.table_path(table) / "_delta_log").glob("*.json"), default=None)
+    return f"{newest.name} {newest.stat().st_mtime_ns}" if newest else ""
 
 
 def _tables(lake: Lake) -> list[Table]:
@@ -118,7 +126,7 @@ def _tables(lake: Lake) -> list[Table]:
 
 def _build(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
     for schema in ("ops", *(mission.name for mission in lake.definitions.missions)):
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
     for table in _tables(lake):
         _create_view(connection, lake, table)
     for mission, instrument in _instruments(lake):
@@ -140,14 +148,15 @@ def _run_view(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def _create_view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table) -> None:
-    connection.execute(f"CREATE VIEW {table.address} AS {_select(lake, table)}")
-    connection.execute(f"COMMENT ON VIEW {table.address} IS '{_quoted(f'{table.title}: {table.grain}')}'")
+    view = f'"{table.mission}"."{table.name}"'
+    connection.execute(f"CREATE VIEW {view} AS {_select(lake, table)}")
+    connection.execute(f"COMMENT ON VIEW {view} IS '{_quoted(f'{table.title}: {table.grain}')}'")
     for column in table.columns:
-        comment = f"COMMENT ON COLUMN {table.address}.{_name(column)} IS '{_quoted(column.comment)}'"
-        connection.execute(comment)
+        connection.execute(f"COMMENT ON COLUMN {view}.{_name(column)} IS '{_quoted(column.comment)}'")
 
 
 def _select(lake: Lake, table: Table) -> str:
+    """The SELECT of a table's view. Names in it are `Name`s of the definitions, files are quoted."""
     delta = open_table(lake, table)
     files = data_files(delta) if delta is not None else []
     if not files:
@@ -158,9 +167,9 @@ def _select(lake: Lake, table: Table) -> str:
     options = ", hive_partitioning=true, hive_types={'day': DATE}" if partitioned(table) else ", hive_partitioning=false"
     newest = ""
     if table.key and not partitioned(table):
-        keys = ", ".join(table.key)
+        keys = ", ".join(f'"{key}"' for key in table.key)
         newest = f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY run_id DESC) = 1"
-    return f"SELECT {names} FROM read_parquet([{listed}]{options}){newest}"
+    return f"SELECT {names} FROM read_parquet([{listed}]{options}){newest}"  # noqa: S608  checked names
 
 
 def _create_calibration(
@@ -169,9 +178,9 @@ def _create_calibration(
     """A table `<mission>.<instrument>_calibration_<name>` with the rows of all its dated files."""
     files = [c for c in instrument.calibrations if c.name == name]
     rows = pl.concat([_dated(c) for c in files], how="diagonal_relaxed").to_arrow()
-    address = f"{mission.name}.{instrument.name}_calibration_{name}"
+    address = f'"{mission.name}"."{instrument.name}_calibration_{name}"'
     connection.register("calibration_rows", rows)
-    connection.execute(f"CREATE TABLE {address} AS SELECT * FROM calibration_rows")
+    connection.execute(f"CREATE TABLE {address} AS FROM calibration_rows")
     connection.unregister("calibration_rows")
     days = json.dumps([c.valid_from.isoformat() for c in files])
     connection.execute(f"COMMENT ON TABLE {address} IS '{_quoted(f'Calibration {name}, valid from {days}')}'")

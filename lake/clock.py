@@ -47,8 +47,7 @@ def tt2000_from_unix_ns(unix_ns: npt.ArrayLike) -> Int64:
     """TT2000 [ns] of UTC given as Unix nanoseconds (86,400 s in every day)."""
     unix = np.asarray(unix_ns, np.int64)
     starts, offsets = _leap_table()
-    which = np.maximum(np.searchsorted(starts, unix, side="right") - 1, 0)
-    return np.asarray(unix - J2000_UNIX_NS + offsets[which], np.int64)
+    return np.asarray(unix - J2000_UNIX_NS + offsets[_segments(starts, unix)], np.int64)
 
 
 def unix_ns_from_tt2000(tt2000: npt.ArrayLike) -> Int64:
@@ -59,20 +58,20 @@ def unix_ns_from_tt2000(tt2000: npt.ArrayLike) -> Int64:
     tt = np.asarray(tt2000, np.int64)
     starts, offsets = _leap_table()
     begins = starts - J2000_UNIX_NS + offsets
-    if tt.size and _segment(begins, tt.min()) == _segment(begins, tt.max()):
+    if tt.size:
         # The usual case, no leap second among the times, costs one pass.
-        tt_offset = offsets[_segment(begins, tt.min())]
-        last = _segment(begins, tt.max()) == len(begins) - 1
-        if last or tt.max() < begins[_segment(begins, tt.max()) + 1] - NS:
-            return np.asarray(tt + (J2000_UNIX_NS - tt_offset), np.int64)
-    which = np.maximum(np.searchsorted(begins, tt, side="right") - 1, 0)
+        first, last = _segments(begins, np.array([tt.min(), tt.max()])).tolist()
+        if first == last and (last + 1 == len(begins) or tt.max() < begins[last + 1] - NS):
+            return np.asarray(tt + (J2000_UNIX_NS - offsets[last]), np.int64)
+    which = _segments(begins, tt)
     unix = tt + J2000_UNIX_NS - offsets[which]
     following = np.append(starts[1:], np.iinfo(np.int64).max)[which]
     return np.asarray(np.minimum(unix, following - 1), np.int64)
 
 
-def _segment(begins: Int64, tt2000: np.int64) -> int:
-    return max(int(np.searchsorted(begins, tt2000, side="right")) - 1, 0)
+def _segments(begins: Int64, times: Int64) -> npt.NDArray[np.intp]:
+    """Which stretch of constant TAI - UTC each time is in; times before the first belong to it."""
+    return np.maximum(np.searchsorted(begins, times, side="right") - 1, 0)
 
 
 def tt2000_of_day(day: date) -> int:

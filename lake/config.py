@@ -41,7 +41,9 @@ def read_settings(root: str | None = None) -> Settings:
 
 def _local_folder(root: str) -> Path:
     if "://" in root or root.startswith(("s3:", "gs:")):
-        raise ConfigurationError(f"lake {root!r}: this version keeps a lake in a folder. Give --root or SWXLAKE_ROOT a path.")
-    if any(character in root for character in "*?[]\n\0"):
-        raise ConfigurationError(f"lake {root!r}: the path holds one of * ? [ ]. Choose a folder without them.")
+        raise ConfigurationError(
+            f"lake {root!r}: this version keeps a lake in a folder. Give --root or SWXLAKE_ROOT a path."
+        )
+    if any(character in root for character in "*?[]%\n\0"):
+        raise ConfigurationError(f"lake {root!r}: the path holds one of * ? [ ] %. Choose a folder without them.")
     return Path(root).expanduser().resolve()

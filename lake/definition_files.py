@@ -6,15 +6,16 @@ Every complaint is a DefinitionError that names file, row or line, field, and wh
 
 from __future__ import annotations
 
-import hashlib
 import re
-from datetime import date, datetime
+from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
-import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
 
-from lake.definition_text import build, build_at, read_rows, read_yaml, yaml_line
+from lake.definition_calibrations import read_calibrations
+from lake.definition_text import build, build_at, numbered_rows, read_yaml, yaml_line
 from lake.definitions import (
     Axis,
     Calibration,
@@ -40,39 +41,49 @@ FIELD_KINDS = {"uint": "uint", "int": "int", "float": "float", "str": "str", "by
 
 def read_definitions(path: Path) -> Definitions:
     """Everything below missions/, checked. Raises DefinitionError."""
-    folders = sorted(p.parent for p in path.glob("[a-z]*/mission.yaml"))
+    folders = _folders(path)
     if not folders:
-        raise DefinitionError(f"{path}: holds no <mission>/mission.yaml. Run from the checkout or set SWXLAKE_MISSIONS.")
+        raise DefinitionError(
+            f"{path}: holds no <mission>/mission.yaml. Run from the checkout or set SWXLAKE_MISSIONS."
+        )
     shared = _shared_columns(path)
     flags = _read_flags(path / "flags.csv")
     missions = tuple(_read_mission(folder, shared, flags) for folder in folders)
     return Definitions(path=path, missions=missions, ops=_read_ops(shared))
 
 
+def _folders(path: Path) -> list[Path]:
+    """Folders of missions or instruments; those that begin with _ or . are none."""
+    return sorted(folder for folder in path.glob("[a-z]*/") if folder.is_dir())
+
+
 def _read_mission(folder: Path, shared: dict[str, Column], flags: tuple[Flag, ...]) -> Mission:
     file = folder / "mission.yaml"
     values = read_yaml(file)
     names = build_at(NameRules, read_yaml(folder / "names.yaml"), folder / "names.yaml", ())
-    instruments = [
-        _read_instrument(p.parent, folder.name, shared, flags) for p in sorted(folder.glob("[a-z]*/instrument.yaml"))
-    ]
-    mission = build_at(Mission, {**values, "names": names, "instruments": instruments}, file, ())
-    if mission.name != folder.name:
-        raise DefinitionError(f"{file} (name): {mission.name!r} is not the folder's name. Write {folder.name!r}.")
-    return mission
+    _check_name(file, values)
+    instruments = [_read_instrument(below, folder.name, shared, flags) for below in _folders(folder)]
+    return build_at(Mission, {**values, "names": names, "instruments": instruments}, file, ())
+
+
+def _check_name(file: Path, values: dict[str, Any]) -> None:
+    folder, name = file.parent.name, values.get("name")
+    if name != folder:
+        line = yaml_line(file, ("name",))
+        raise DefinitionError(f"{file} line {line} (name): {name!r} is not the folder's name. Write {folder!r}.")
 
 
 def _read_instrument(folder: Path, mission: str, shared: dict[str, Column], flags: tuple[Flag, ...]) -> Instrument:
     file = folder / "instrument.yaml"
     values = read_yaml(file)
-    if values.get("name") != folder.name:
-        raise DefinitionError(f"{file} (name): {values.get('name')!r} is not the folder's name. Write {folder.name!r}.")
-    packets = [_read_packet(folder, name, entry) for name, entry in values.pop("packets", {}).items()]
-    values["flags"] = (*flags, *_read_flags(folder / "flags.csv"))
-    _check_flags(folder / "flags.csv", values["flags"])
-    values["calibrations"] = _read_calibrations(folder / "calibration")
+    _check_name(file, values)
+    entries = build_at(_Packets, {"packets": values.pop("packets", {})}, file, ()).packets
+    packets = [_read_packet(folder, name, entry) for name, entry in entries.items()]
+    _check_packet_files(folder, packets)
+    values["flags"] = (*flags, *_read_flags(folder / "flags.csv", flags))
+    values["calibrations"] = read_calibrations(folder / "calibration")
     values["packets"] = packets
-    clock = build_at(Clock, values.get("clock") or {}, file, ("clock",))
+    clock = build_at(Clock, values.get("clock"), file, ("clock",))
     for packet in packets:
         _check_packet(file, packet, clock)
     reader = TableReader(folder / "tables.yaml", mission, folder.name, shared, values["flags"], packets)
@@ -84,11 +95,23 @@ def _read_instrument(folder: Path, mission: str, shared: dict[str, Column], flag
     return instrument
 
 
+def _check_packet_files(folder: Path, packets: list[Packet]) -> None:
+    """A packet file that no one names would look defined and never be decoded."""
+    names = {packet.name for packet in packets}
+    for path in sorted((folder / "packets").glob("*.csv")):
+        if path.stem not in names:
+            file = folder / "instrument.yaml"
+            raise DefinitionError(f"{path}: {file} names no packet {path.stem}. Add it there, or remove the file.")
+
+
 def _check_packet(file: Path, packet: Packet, clock: Clock) -> None:
     names = {f.name for f in packet.fields}
     if clock.coarse not in names:
         csv_file = file.parent / "packets" / f"{packet.name}.csv"
-        raise DefinitionError(f"{csv_file}: has no field {clock.coarse}, the clock's `coarse`. Add it or correct {file}.")
+        line = yaml_line(file, ("clock", "coarse"))
+        raise DefinitionError(
+            f"{file} line {line} (clock.coarse): {csv_file} has no field {clock.coarse}. Add it or correct the name."
+        )
     for name in packet.identity:
         if name not in names:
             line = yaml_line(file, ("packets", packet.name, "identity"))
@@ -97,21 +120,25 @@ def _check_packet(file: Path, packet: Packet, clock: Clock) -> None:
 
 def _read_packet(folder: Path, name: str, entry: dict[str, Any]) -> Packet:
     path = folder / "packets" / f"{name}.csv"
-    fields = [_read_field(path, number, row) for number, row in enumerate(read_rows(path), start=2)]
-    _check_repeats(path, [f.name for f in fields], "field")
-    for number, f in enumerate(fields, start=2):
-        if f.length_field and f.length_field not in [g.name for g in fields[: number - 2]]:
-            raise DefinitionError(
-                f"{path} row {number} ({f.name}): its length field {f.length_field} does not stand before it. "
-                "Name an earlier field, a number or `expand`."
-            )
-    if sum(f.expand for f in fields) > 1:
-        raise DefinitionError(f"{path}: two fields expand. Only one field may take the rest of the packet.")
-    entry = dict(entry)
+    numbered = [(number, _read_field(path, number, row)) for number, row in numbered_rows(path)]
+    fields = [f for _, f in numbered]
+    _check_repeats(path, "name", ((number, f.name) for number, f in numbered))
+    for number, f in numbered:
+        _check_length(f"{path} row {number} ({f.name})", f, fields[: fields.index(f)])
     bits = sum(f.bits * f.items for f in fields if not f.variable)
     entry.setdefault("max_bytes", 65542 if any(f.variable for f in fields) else 6 + (bits + 7) // 8)
     keys = ("packets", name)
     return build_at(Packet, {"name": name, "fields": fields, **entry}, folder / "instrument.yaml", keys)
+
+
+def _check_length(where: str, field: PacketField, before: list[PacketField]) -> None:
+    if field.length_field and field.length_field not in [f.name for f in before]:
+        raise DefinitionError(
+            f"{where}: its length field {field.length_field} does not stand before it. "
+            "Name an earlier field, a number or `expand`."
+        )
+    if field.expand and any(f.expand for f in before):
+        raise DefinitionError(f"{where}: a field before it expands. Only one may take the rest of the packet.")
 
 
 def _read_field(path: Path, number: int, row: dict[str, str]) -> PacketField:
@@ -132,7 +159,8 @@ def _read_field(path: Path, number: int, row: dict[str, str]) -> PacketField:
     values |= {k: _number(where, name, row[k]) for k in ("valid_min", "valid_max") if row.get(k)}
     if values.get("valid_min", 0) > values.get("valid_max", float("inf")):
         raise DefinitionError(
-            f"{where} ({name}): valid_min {row['valid_min']} > valid_max {row['valid_max']}. Swap or correct them."
+            f"{where} ({name}): valid_min {values['valid_min']:g} > valid_max {values['valid_max']:g}. "
+            "Swap or correct them."
         )
     return build(PacketField, values, f"{where} ({name})")
 
@@ -161,22 +189,22 @@ def _number(where: str, name: str, text: str) -> float:
         raise DefinitionError(f"{where} ({name}): {text!r} is no number. Correct it.") from None
 
 
-def _read_flags(path: Path) -> tuple[Flag, ...]:
+def _read_flags(path: Path, shared: tuple[Flag, ...] = ()) -> tuple[Flag, ...]:
     if not path.exists():
         return ()
-    rows = enumerate(read_rows(path), start=2)
-    return tuple(build(Flag, dict(row), f"{path} row {number}") for number, row in rows)
+    flags = [(number, build(Flag, row, f"{path} row {number}")) for number, row in numbered_rows(path)]
+    _check_repeats(path, "name", ((n, flag.name) for n, flag in flags), {flag.name for flag in shared})
+    _check_repeats(path, "bit", ((n, str(flag.bit)) for n, flag in flags), {str(flag.bit) for flag in shared})
+    return tuple(flag for _, flag in flags)
 
 
-def _check_flags(path: Path, flags: tuple[Flag, ...]) -> None:
-    _check_repeats(path, [flag.name for flag in flags], "flag")
-    _check_repeats(path, [str(flag.bit) for flag in flags], "bit")
-
-
-def _check_repeats(path: Path, names: list[str], what: str) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise DefinitionError(f"{path}: {what} {', '.join(repeated)} is there twice. Rename or remove one.")
+def _check_repeats(path: Path, what: str, cells: Iterable[tuple[int, str]], taken: Iterable[str] = ()) -> None:
+    """No cell of a column may be there twice, or be one of those already taken elsewhere."""
+    seen = set(taken)
+    for number, cell in cells:
+        if cell in seen:
+            raise DefinitionError(f"{path} row {number} ({what}): {cell} is taken. Choose another, or remove the row.")
+        seen.add(cell)
 
 
 def _read_limits(path: Path, tables: list[Table]) -> tuple[Limit, ...]:
@@ -184,31 +212,15 @@ def _read_limits(path: Path, tables: list[Table]) -> tuple[Limit, ...]:
         return ()
     columns = {(table.name, column.name) for table in tables for column in table.columns}
     limits = []
-    for number, row in enumerate(read_rows(path), start=2):
-        limit = build(Limit, dict(row), f"{path} row {number} ({row.get('column', '')})")
+    for number, row in numbered_rows(path):
+        limit = build(Limit, row, f"{path} row {number} ({row.get('column', '')})")
         if (limit.table, limit.column) not in columns:
             raise DefinitionError(
                 f"{path} row {number} ({limit.column}): table {limit.table} has no such column. Correct the name."
             )
-        limits.append(limit)
-    return tuple(limits)
-
-
-def _read_calibrations(folder: Path) -> tuple[Calibration, ...]:
-    return tuple(_read_calibration(path) for path in sorted(folder.glob("*.csv")))
-
-
-def _read_calibration(path: Path) -> Calibration:
-    match = re.fullmatch(r"([a-z][a-z0-9_]*)_(\d{8})", path.stem)
-    try:
-        valid_from = datetime.strptime(match[2], "%Y%m%d").date() if match else None  # noqa: DTZ007  a plain date
-    except ValueError:
-        valid_from = None
-    if match is None or valid_from is None:
-        raise DefinitionError(f"{path}: is not <name>_<yyyymmdd>.csv. Name it after the first day it is valid for.")
-    read_rows(path)
-    frame = pl.read_csv(path, infer_schema_length=None)
-    return Calibration(match[1], valid_from, path, hashlib.sha256(path.read_bytes()).hexdigest(), frame)
+        limits.append((number, limit))
+    _check_repeats(path, "column", ((number, f"{limit.table}.{limit.column}") for number, limit in limits))
+    return tuple(limit for _, limit in limits)
 
 
 def _check_calibrations(instrument: Instrument, folder: Path) -> None:
@@ -216,8 +228,10 @@ def _check_calibrations(instrument: Instrument, folder: Path) -> None:
     for table in instrument.tables:
         for name in table.calibrations:
             if name not in known:
+                path = folder / "tables.yaml"
+                line = yaml_line(path, ("tables", table.name, "calibrations"))
                 raise DefinitionError(
-                    f"{folder / 'tables.yaml'} ({table.name}): there is no calibration {name}. "
+                    f"{path} line {line} ({table.name}.calibrations): there is no calibration {name}. "
                     f"Add {folder / 'calibration' / name}_<yyyymmdd>.csv or correct the name."
                 )
 
@@ -225,35 +239,72 @@ def _check_calibrations(instrument: Instrument, folder: Path) -> None:
 def _read_products(path: Path, tables: list[Table]) -> tuple[Product, ...]:
     if not path.exists():
         return ()
-    products = []
-    for name, entry in read_yaml(path).get("products", {}).items():
-        product = build_at(Product, {"table": name, **entry}, path, ("products", name))
-        if name not in {table.name for table in tables}:
-            line = yaml_line(path, ("products", name))
-            raise DefinitionError(f"{path} line {line} ({name}): there is no such table. Correct the name.")
-        products.append(product)
-    return tuple(products)
+    entries = build_at(_Products, read_yaml(path), path, ()).products
+    return tuple(_read_product(path, name, entry, tables) for name, entry in entries.items())
+
+
+def _read_product(path: Path, name: str, entry: dict[str, Any], tables: list[Table]) -> Product:
+    product = build_at(Product, {"table": name, **entry}, path, ("products", name))
+    table = next((table for table in tables if table.name == product.table), None)
+    if table is None:
+        line = yaml_line(path, ("products", name))
+        raise DefinitionError(f"{path} line {line} ({name}): there is no such table. Correct the name.")
+    for column in product.omit:
+        if column not in table.by_name:
+            line = yaml_line(path, ("products", name, "omit"))
+            raise DefinitionError(f"{path} line {line} (omit): {name} has no column {column}. Correct the name.")
+    return product
 
 
 def _shared_columns(path: Path) -> dict[str, Column]:
     file = path / "columns.csv"
-    columns = [_shared_column(file, number, row) for number, row in enumerate(read_rows(file), start=2)]
-    return {column.name: column for column in columns}
+    columns = [(number, _shared_column(file, number, row)) for number, row in numbered_rows(file)]
+    _check_repeats(file, "name", ((number, column.name) for number, column in columns))
+    return {column.name: column for _, column in columns}
 
 
 def _shared_column(file: Path, number: int, row: dict[str, str]) -> Column:
     values: dict[str, Any] = {k: v for k, v in row.items() if v and k not in ("valid_min", "valid_max")}
-    if row["valid_min"]:
-        values["valid"] = (row["valid_min"], row["valid_max"] or 2**62)
-    return build(Column, values, f"{file} row {number} ({row['name']})")
+    if row.get("valid_min"):
+        values["valid"] = (row["valid_min"], row.get("valid_max") or 2**62)
+    return build(Column, values, f"{file} row {number} ({row.get('name', '')})")
 
 
 def _read_ops(shared: dict[str, Column]) -> tuple[Table, ...]:
     return tuple(TableReader(OPS_TABLES, "ops", "ops", shared, (), []).read())
 
 
+class _Entries(BaseModel):
+    """Mappings of mappings, before their entries are read."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Packets(_Entries):
+    packets: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class _Products(_Entries):
+    products: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class _TableEntry(BaseModel):
+    """What refers to something else in an entry of tables.yaml; the rest is checked when the table is made."""
+
+    model_config = ConfigDict(extra="allow")
+
+    columns: list[str | dict[str, Any]] = Field(default_factory=list)
+    packet: str | None = None
+    inputs: dict[str, str] = Field(default_factory=dict)
+
+
+class _Tables(_Entries):
+    axes: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    tables: dict[str, _TableEntry]
+
+
 class TableReader:
-    """Reads one tables.yaml; plain column names resolve to shared columns, packet fields, then columns of the inputs."""
+    """Reads one tables.yaml. A plain column name is a shared column, a packet field, or a column of an input."""
 
     def __init__(
         self,
@@ -271,13 +322,12 @@ class TableReader:
 
     def read(self) -> list[Table]:
         """All tables of the file, in its order. An input must stand above the tables that use it."""
-        content = read_yaml(self.path)
+        content = build_at(_Tables, read_yaml(self.path), self.path, ())
         axes = [
-            build_at(Axis, {"name": name, **entry}, self.path, ("axes", name))
-            for name, entry in (content.get("axes") or {}).items()
+            build_at(Axis, {"name": name, **entry}, self.path, ("axes", name)) for name, entry in content.axes.items()
         ]
-        for name, entry in (content.get("tables") or {}).items():
-            self.tables[name] = self._table(name, dict(entry), axes)
+        for name, entry in content.tables.items():
+            self.tables[name] = self._table(name, entry.model_dump(exclude_unset=True), axes)
         return list(self.tables.values())
 
     def _table(self, name: str, entry: dict[str, Any], axes: list[Axis]) -> Table:
@@ -304,7 +354,7 @@ class TableReader:
         return table
 
     def _level(self, name: str) -> str:
-        word = name.removeprefix(f"{self.instrument}_").split("_")[0]
+        word = name.removeprefix(f"{self.instrument}_").split("_", maxsplit=1)[0]
         if self.mission == "ops":
             return "l0"
         if not name.startswith(f"{self.instrument}_") or word not in get_args(Level):
@@ -321,7 +371,9 @@ class TableReader:
             return []
         if entry["packet"] not in self.packets:
             line = yaml_line(self.path, ("tables", name, "packet"))
-            raise DefinitionError(f"{self.path} line {line} (packet): there is no packet {entry['packet']}. Correct it.")
+            raise DefinitionError(
+                f"{self.path} line {line} (packet): there is no packet {entry['packet']}. Correct the name."
+            )
         origin = ["epoch_tt2000", "time", "quality_flag", "file_sha256", "byte_offset", "sequence_count"]
         if entry.get("rows") == "event":
             return [self.shared[c] for c in origin]
@@ -363,28 +415,40 @@ class TableReader:
 
     def _check(self, table: Table) -> None:
         names = [column.name for column in table.columns]
-        _check_repeats(self.path, [f"{table.name}.{n}" for n in names], "column")
-        axes = {axis.name for axis in table.axes}
-        for index, column in enumerate(table.columns):
-            problem = self._column_problem(column, names, axes)
+        for column in table.columns:
+            problem = self._column_problem(column, table)
             if problem:
-                line = yaml_line(self.path, ("tables", table.name, "columns", index))
+                line = self._column_line(table, column.name)
                 raise DefinitionError(f"{self.path} line {line} ({table.name}.{column.name}): {problem}")
         for name in table.key:
             if name not in names:
                 line = yaml_line(self.path, ("tables", table.name, "key"))
                 raise DefinitionError(f"{self.path} line {line} (key): there is no column {name}. Correct the name.")
 
-    @staticmethod
-    def _column_problem(column: Column, names: list[str], axes: set[str]) -> str | None:
+    def _column_line(self, table: Table, column: str) -> int:
+        """The line of the last entry of that name; the columns of a packet or of every L0 table have none."""
+        entries = read_yaml(self.path)["tables"][table.name].get("columns", [])
+        at = [i for i, e in enumerate(entries) if column in (e, e.get("name") if isinstance(e, dict) else None)]
+        return yaml_line(self.path, ("tables", table.name, *(("columns", at[-1]) if at else ())))
+
+    def _column_problem(self, column: Column, table: Table) -> str | None:
+        names, axes = [c.name for c in table.columns], {axis.name for axis in table.axes}
+        if names.count(column.name) > 1:
+            return "the column is there twice. Rename or remove one."
         if column.valid and column.valid[0] > column.valid[1]:
             return f"valid {column.valid[0]:g} > {column.valid[1]:g}. Swap them or correct one."
         if column.uncertainty and column.uncertainty not in names:
             return f"its uncertainty {column.uncertainty} is no column of the table. Correct the name."
         if set(column.axes) - axes:
             return f"axis {', '.join(sorted(set(column.axes) - axes))} is not under `axes`. Add or correct it."
+        return self._source_problem(column, table)
+
+    def _source_problem(self, column: Column, table: Table) -> str | None:
+        sources = [self.tables[name].by_name for name in table.inputs.values()]
         if column.conversion and not column.source:
             return "has a conversion but no source. Add `source: <input column>`."
+        if column.source and not any(column.source in source for source in sources):
+            return f"its source {column.source} is no column of an input. Correct the name."
         return None
 
 

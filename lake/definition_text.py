@@ -12,8 +12,23 @@ from pydantic import BaseModel, ValidationError
 
 from lake.errors import DefinitionError
 
-SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times faster
+Libyaml: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class SafeLoader(Libyaml):  # type: ignore[misc, valid-type]
+    """A safe loader that refuses a key written twice; YAML would silently keep the last."""
+
+
+def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [key.value for key, _ in node.value]
+    for index, (key, _) in enumerate(node.value):
+        if key.value in keys[:index]:
+            raise yaml.MarkedYAMLError(problem=f"{key.value!r} is there twice", problem_mark=key.start_mark)
+    return loader.construct_mapping(node, deep=True)
+
+
+SafeLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -31,15 +46,31 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file as text, column names and cells stripped, names in lower case.
+    """The rows of `numbered_rows`, without their numbers."""
+    return [row for _, row in numbered_rows(path)]
 
-    Raises DefinitionError if a row has another number of cells than the header.
+
+def numbered_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Line number and cells of the rows of a CSV file: text, stripped, by column name in lower case; no blank rows.
+
+    Raises DefinitionError if a row has another number of cells than the header, or a name is there twice in it.
     """
-    lines = list(csv.reader(read_text(path).splitlines(), skipinitialspace=True))
+    lines = _lines(path)
     if not lines:
         raise DefinitionError(f"{path}: is empty. Write a header row and one row for each entry.")
-    header = [name.strip().lower() for name in lines[0]]
-    return [_row(path, number, header, cells) for number, cells in enumerate(lines[1:], start=2) if any(cells)]
+    header = [name.strip().lower() for name in lines[0][1]]
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise DefinitionError(f"{path} row 1: {', '.join(map(repr, repeated))} is there twice. Rename or remove one.")
+    return [(number, _row(path, number, header, cells)) for number, cells in lines[1:]]
+
+
+def _lines(path: Path) -> list[tuple[int, list[str]]]:
+    reader = csv.reader(read_text(path).splitlines(), skipinitialspace=True, strict=True)
+    try:
+        return [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except csv.Error as error:
+        raise DefinitionError(f"{path} row {reader.line_num}: {error}. Close the quotes there.") from None
 
 
 def _row(path: Path, number: int, header: list[str], cells: list[str]) -> dict[str, str]:
@@ -54,25 +85,26 @@ def _row(path: Path, number: int, header: list[str], cells: list[str]) -> dict[s
 def read_text(path: Path) -> str:
     """The text of a definition file. Raises DefinitionError if it cannot be read as UTF-8."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # spreadsheets put a byte order mark before the header
     except OSError as error:
         raise DefinitionError(f"{path}: {error.strerror}. Create the file or give the right to read it.") from None
     except UnicodeDecodeError as error:
-        raise DefinitionError(f"{path}: byte {error.start} is not UTF-8. Save the file as UTF-8.") from None
+        line = error.object[: error.start].count(b"\n") + 1
+        raise DefinitionError(f"{path} line {line}: byte {error.start} is not UTF-8. Save the file as UTF-8.") from None
 
 
-def build(model: type[Model], values: dict[str, Any], where: str) -> Model:
+def build(model: type[Model], values: object, where: str) -> Model:
     """The model made of the values. Raises DefinitionError: where, which field, what is wrong."""
     try:
-        return model(**values)
+        return model.model_validate(values)
     except ValidationError as error:
         raise DefinitionError(f"{where}{_first_complaint(error)}") from None
 
 
-def build_at(model: type[Model], values: dict[str, Any], path: Path, keys: tuple[str | int, ...]) -> Model:
+def build_at(model: type[Model], values: object, path: Path, keys: tuple[str | int, ...]) -> Model:
     """As `build`, for values that stand under `keys` in a YAML file; the error names the line."""
     try:
-        return model(**values)
+        return model.model_validate(values)
     except ValidationError as error:
         location = tuple(k for k in error.errors()[0]["loc"] if not isinstance(k, str) or not k.startswith("function-"))
         line = yaml_line(path, keys + location)
@@ -87,9 +119,10 @@ def _first_complaint(error: ValidationError) -> str:
         "missing": "Add it.",
         "extra_forbidden": "Remove it or correct its spelling.",
     }
-    shown = "" if first["type"] in remedies or isinstance(first["input"], dict) else f", not {first['input']!r}"
-    shown = "" if first["type"] == "value_error" else shown
-    return f"{f' ({field})' if field else ''}: {message}{shown}. {remedies.get(first['type'], 'Correct the value.')}"
+    own = first["type"] == "value_error"  # a complaint of ours brings its value, and after a semicolon its remedy
+    shown = "" if own or first["type"] in remedies or isinstance(first["input"], dict) else f", not {first['input']!r}"
+    remedy = "" if own and (";" in message or ". " in message) else remedies.get(first["type"], "Correct the value.")
+    return f"{f' ({field})' if field else ''}: {message}{shown}. {remedy}".rstrip()
 
 
 def yaml_line(path: Path, keys: tuple[str | int, ...]) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,13 +22,24 @@ Level = Literal["l0", "l1", "ql", "l2", "l3"]
 ColumnType = Literal[
     "bool", "int8", "int16", "int32", "int64", "float32", "float64", "string", "binary", "date", "timestamp"
 ]
-INTEGER_BITS = {"int8": 8, "int16": 16, "int32": 32, "int64": 64}
+INTEGER_BITS: dict[ColumnType, int] = {"int8": 8, "int16": 16, "int32": 32, "int64": 64}
 
 
 def _is_name(text: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", text):
         raise ValueError(f"{text!r} is not a name; use lower-case letters, digits and _, starting with a letter")
     return text
+
+
+CLOCK_EPOCH = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?"
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text[:19])
+    except ValueError:
+        return False
+    return re.fullmatch(CLOCK_EPOCH, text) is not None
 
 
 def _entries(value: Any) -> Any:
@@ -42,7 +53,9 @@ GlobalAttributes = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_entrie
 class Noun(BaseModel):
     """A frozen definition that refuses unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, ignored_types=(cached_property,))
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, ignored_types=(cached_property,)
+    )
 
 
 class Flag(Noun):
@@ -107,7 +120,7 @@ class PacketField(Noun):
         if self.kind in ("str", "bytes", "fill"):
             return "string" if self.kind == "str" else "binary"
         needed = self.bits if self.kind == "int" else self.bits + 1
-        return next((t for t, bits in INTEGER_BITS.items() if needed <= bits), "int64")  # type: ignore[return-value]
+        return next((t for t, bits in INTEGER_BITS.items() if needed <= bits), "int64")
 
 
 class Packet(Noun):
@@ -160,6 +173,15 @@ class Clock(Noun):
     fine_ticks_per_second: int = 0
     event: Name | None = None
     event_tick_ns: int = 0
+
+    @model_validator(mode="after")
+    def _counts_time(self) -> Clock:
+        if not _is_time(self.epoch):
+            raise ValueError(f"epoch {self.epoch!r} is no time; write it in UTC as 2000-01-01T00:00:00")
+        for name, tick in (("fine", self.fine_tick_ns), ("event", self.event_tick_ns)):
+            if getattr(self, name) and tick <= 0:
+                raise ValueError(f"{name} counts ticks of {tick} ns; give {name}_tick_ns")
+        return self
 
 
 class Column(Noun):
@@ -266,7 +288,7 @@ class Table(Noun):
 
 @dataclass(frozen=True)
 class Calibration:
-    """A dated calibration: the rows of `<name>_<yyyymmdd>.csv`, valid from that day until the next file of that name."""
+    """A dated calibration: the rows of `<name>_<yyyymmdd>.csv`, valid from that day to the next file of that name."""
 
     name: str
     valid_from: date
@@ -300,7 +322,7 @@ class Limit(Noun):
     @model_validator(mode="after")
     def _ordered(self) -> Limit:
         if self.low > self.high:
-            raise ValueError(f"low {self.low:g} > high {self.high:g}. Swap them or correct the limit")
+            raise ValueError(f"low {self.low:g} > high {self.high:g}; swap them or correct the limit")
         return self
 
 
@@ -346,7 +368,7 @@ class ValidTime(Noun):
     @model_validator(mode="after")
     def _ordered(self) -> ValidTime:
         if self.start >= self.stop:
-            raise ValueError(f"start {self.start} is not before stop {self.stop}. Swap them or correct one")
+            raise ValueError(f"start {self.start} is not before stop {self.stop}; swap them or correct one")
         return self
 
 

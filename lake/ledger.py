@@ -45,7 +45,7 @@ def l0_definition(mission: Mission, instrument: Instrument) -> str:
     words = {"description", "unit", "label", "spase", "scale", "title", "grain", "export", "valid", "uncertainty"}
     packets = [_without(packet.model_dump(mode="json"), words | {"cadence_seconds"}) for packet in instrument.packets]
     tables = [
-        (t.name, t.packet, t.rows, [(c.name, c.type, t.shape(c)) for c in t.columns])
+        (t.name, t.packet, t.rows, [(c.name, c.type, t.shape(c), c.ragged) for c in t.columns])
         for t in instrument.tables
         if t.level == "l0"
     ]
@@ -60,10 +60,11 @@ def _without(value: object, words: set[str]) -> object:
 
 def table_definition(table: Table) -> str:
     """Fingerprint of what a transform's result depends on in its table's definition."""
-    columns = [(c.name, c.type, table.shape(c), c.source, c.conversion, c.nullable) for c in table.columns]
+    columns = [(c.name, c.type, table.shape(c), c.ragged, c.source, c.conversion, c.nullable) for c in table.columns]
     axes = [(axis.name, axis.size, axis.first, axis.step) for axis in table.axes]
     flags = [(flag.name, flag.bit) for flag in table.flags]
-    return fingerprint(table.address, columns, axes, flags, table.inputs, table.calibrations, table.optional_calibrations)
+    calibrations = (table.calibrations, table.optional_calibrations)
+    return fingerprint(table.address, columns, axes, flags, table.inputs, calibrations)
 
 
 def l0_contents(lake: Lake) -> dict[tuple[str, date], str]:
@@ -75,9 +76,7 @@ def l0_contents(lake: Lake) -> dict[tuple[str, date], str]:
 
 def current_contents(lake: Lake) -> pl.DataFrame:
     """Rows of ops.contents that were decoded with today's definitions."""
-    today = [
-        l0_definition(mission, instrument) for mission in lake.definitions.missions for instrument in mission.instruments
-    ]
+    today = [l0_definition(mission, i) for mission in lake.definitions.missions for i in mission.instruments]
     return read_ops(lake, "contents").filter(pl.col("definition").is_in(today), pl.col("rows") > 0)
 
 
@@ -110,5 +109,8 @@ def release() -> tuple[str, date]:
     try:
         content = yaml.safe_load(path.read_text())
         return str(content["version"]), content["date-released"]
-    except (OSError, KeyError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path}: version or date-released cannot be read ({error}). Restore the file.") from None
+    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(
+            f"{path}: version or date-released cannot be read ({reason}). Restore the file."
+        ) from None

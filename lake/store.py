@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lake's folders: the immutable raw archive with its receipts, the journal, and files that appear whole or not at all."""
+"""The lake's folders: the immutable raw archive with receipts, the journal, files that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -97,14 +97,18 @@ class RawArchive:
         return self.folder / receipt.mission / receipt.instrument / receipt.day / receipt.file_sha256
 
     def add(self, receipt: Receipt, source: Path) -> None:
-        """Copy the bytes of `source`, verify them, then write the receipt. Raises StorageError; leaves nothing half."""
+        """Copy the bytes of `source`, verify them, then write the receipt; a receipt that is there stands.
+
+        Raises StorageError; leaves nothing half.
+        """
         target = self.bytes_path(receipt)
         if not target.exists():
-            with appearing(target) as file:
+            with appearing(target, mode=0o444) as file:
                 if _copy(source, file) != receipt.file_sha256:
                     raise StorageError(f"{source}: changed while it was copied. It will be taken the next time.")
-            target.chmod(0o444)
-        write_json(target.with_name(f"{receipt.key}.json"), asdict(receipt))
+        path = target.with_name(f"{receipt.key}.json")
+        if not path.exists():
+            write_json(path, asdict(receipt))
 
 
 def _copy(source: Path, target: IO[bytes]) -> str:
@@ -129,7 +133,7 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         place = error.filename or path
-        raise StorageError(f"{place}: {error.strerror}. Give the right to read it, or check the disk.") from None
+        raise StorageError(f"{place}: {_cause(error)}. Give the right to read it, or check the disk.") from None
 
 
 @contextmanager
@@ -139,26 +143,41 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         place = error.filename or path
-        raise StorageError(f"{place}: {error.strerror}. Free space or give the right to write, then repeat.") from None
+        raise StorageError(f"{place}: {_cause(error)}. Free space or give the right to write, then repeat.") from None
+
+
+def _cause(error: OSError) -> str:
+    """The operating system's words; Arrow's errors have only their own."""
+    return error.strerror or " ".join(str(error).split())
 
 
 @contextmanager
-def appearing(target: Path) -> Iterator[IO[bytes]]:
+def appearing(target: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
     """An open file that becomes `target` when the block ends well, synced to disk, and vanishes when it does not."""
-    with writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(target)
-            sync_folder(target.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with writing(target), _temporary(target) as (temporary, file):
+        yield file
+        _finish(file, mode)
+        temporary.replace(target)
+        sync_folder(target.parent)
+
+
+@contextmanager
+def _temporary(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
+    """A file beside `target` that is gone after the block, unless it was renamed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield Path(name), file
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _finish(file: IO[bytes], mode: int) -> None:
+    """Bytes on disk and rights set, before the file gets its name."""
+    file.flush()
+    os.fchmod(file.fileno(), mode)
+    os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
@@ -173,7 +192,11 @@ def sync_folder(folder: Path) -> None:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a small JSON file that appears whole."""
     with appearing(path) as file:
-        file.write(json.dumps(content, indent=1, sort_keys=True).encode() + b"\n")
+        file.write(_json(content))
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, indent=1, sort_keys=True).encode() + b"\n"
 
 
 class Journal:
@@ -187,27 +210,28 @@ class Journal:
         path = self.folder / kind / f"{key}.json"
         if path.exists():
             return False
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
-            with os.fdopen(handle, "w") as file:
-                file.write(json.dumps(content, indent=1, sort_keys=True) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+        with writing(path), _temporary(path) as (temporary, file):
+            file.write(_json(content))
+            _finish(file, 0o644)
             try:
-                os.link(name, path)
+                path.hardlink_to(temporary)
             except FileExistsError:
                 return False
-            finally:
-                Path(name).unlink()
             sync_folder(path.parent)
         return True
 
     def entries(self, kind: str, prefix: str = "") -> dict[str, dict[str, Any]]:
         """Entries of a kind whose key begins with `prefix`, by key."""
-        folder = self.folder / kind
-        with reading(folder):
-            return {p.stem: json.loads(p.read_text()) for p in sorted(folder.glob(f"{prefix}*.json"))}
+        paths = (path for path in (self.folder / kind).glob("*.json") if path.name.startswith(prefix))
+        return {path.stem: _entry(path) for path in sorted(paths)}
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path}: is no readable entry ({error}). Restore it from a backup.") from None
+    return content
 
 
 def iso_day(day: date) -> str:

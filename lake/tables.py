@@ -7,23 +7,27 @@ nanosecond timestamps reach a table: schemas come from the definitions, never fr
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import logging
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from lake.definitions import Column, Table
 from lake.errors import TableError
@@ -31,6 +35,8 @@ from lake.store import Lake, iso_day, writing
 
 if TYPE_CHECKING:
     import polars as pl
+
+log = logging.getLogger(__name__)
 
 ATTEMPTS = 20
 CHECKPOINT_EVERY = "50"  # commits; opening a table stays at a few milliseconds
@@ -98,11 +104,13 @@ def open_table(lake: Lake, table: Table) -> DeltaTable | None:
     except TableNotFoundError:
         return None
     except (DeltaError, OSError) as error:
-        raise TableError(f"{path}: cannot be opened ({_one_line(error)}). Restore it, or remove it and rebuild.") from None
+        reason = _one_line(error)
+        raise TableError(f"{path}: cannot be opened ({reason}). Restore it, or remove it and rebuild.") from None
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+    """The error's text without the arrows and colours of delta-rs."""
+    return " ".join(re.sub(r"\x1b\[[\d;]*m|↳", "", str(error)).split())[:300]
 
 
 def table_versions(lake: Lake, tables: Iterable[Table]) -> dict[str, int]:
@@ -117,18 +125,32 @@ def _created(lake: Lake, table: Table, definition: str) -> DeltaTable:
     if delta is not None and stored_definition(delta) == definition:
         return delta
     path = lake.table_path(table)
-    with writing(path), _delta_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
+    with writing(path), _delta_errors(path), _alone(path):
+        delta = open_table(lake, table)  # another process may have made it in the meantime
+        if delta is not None and stored_definition(delta) == definition:
+            return delta
         return DeltaTable.create(
             str(path),
             arrow_schema(table),
-            mode="ignore" if delta is None else "overwrite",
+            mode="error" if delta is None else "overwrite",
             partition_by=["day"] if partitioned(table) else None,
             name=table.address,
             description=table.title,
             configuration={"delta.checkpointInterval": CHECKPOINT_EVERY, "swxlake.definition": definition},
             raise_if_key_not_exists=False,
         )
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time makes a table: making it anew would wipe what another has just written."""
+    path.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def stored_definition(delta: DeltaTable) -> str:
@@ -151,9 +173,14 @@ def _delta_errors(path: Path) -> Iterator[None]:
 def data_files(delta: DeltaTable, days: Iterable[date] | None = None) -> list[str]:
     """Paths of a table's Parquet files, of some days or all, in a fixed order."""
     if days is None:
-        return sorted(delta.file_uris())
+        return _paths(delta.file_uris())
     wanted = [iso_day(day) for day in days]
-    return sorted(delta.file_uris(partition_filters=[("day", "in", wanted)])) if wanted else []
+    return _paths(delta.file_uris(file_pruning_predicate=[("day", "in", wanted)])) if wanted else []
+
+
+def _paths(uris: list[str]) -> list[str]:
+    """delta-rs writes a space or an umlaut of the lake's own folder as %20 or %C3%BC; files are not found so."""
+    return sorted(unquote(uri) for uri in uris)
 
 
 def scan(lake: Lake, table: Table, days: Iterable[date] | None = None) -> pl.LazyFrame:
@@ -201,6 +228,7 @@ class DayFiles:
         self.writers: dict[date | None, pq.ParquetWriter] = {}
         self.paths: dict[date | None, Path] = {}
         self.rows: dict[date | None, int] = {}
+        self.offered = False
 
     def write(self, rows: pa.Table, day: date | None) -> None:
         """Add rows (without the column `day`) to the file of a day. The columns must be those of the definition."""
@@ -214,16 +242,22 @@ class DayFiles:
         self._check(schema)
         folder = self.path / f"day={iso_day(day)}" if day else self.path
         path = folder / f"part-{uuid.uuid4()}.parquet"
+        self.paths[day], self.rows[day] = path, 0
         with writing(path):
             folder.mkdir(parents=True, exist_ok=True)
-            self.writers[day] = pq.ParquetWriter(path, schema, **_parquet_options(self.table))
-        self.paths[day], self.rows[day] = path, 0
+            self.writers[day] = pq.ParquetWriter(path, schema, **parquet_options(self.table))
 
     def _check(self, schema: pa.Schema) -> None:
         """The columns must be those of the definition; text that repeats may come as a dictionary."""
-        plain = [f.type.value_type if pa.types.is_dictionary(f.type) else f.type for f in schema]
-        if schema.names != self.schema.names or plain != self.schema.types:
-            raise TableError(f"{self.table.address}: rows have schema {schema.names}, the definition {self.schema.names}.")
+        given = {f.name: f.type.value_type if pa.types.is_dictionary(f.type) else f.type for f in schema}
+        wanted = dict(zip(self.schema.names, self.schema.types, strict=True))
+        odd = sorted(name for name in given | wanted if given.get(name) != wanted.get(name))
+        if odd or schema.names != self.schema.names:
+            shown = ", ".join(f"{n} is {given.get(n, 'missing')}, not {wanted.get(n, 'defined')}" for n in odd)
+            raise TableError(
+                f"{self.table.address}: the rows do not fit the definition ({shown or 'columns in another order'}). "
+                "Correct what makes them, or the definition."
+            )
 
     def close(self) -> None:
         """Finish the files, synced to disk."""
@@ -234,14 +268,23 @@ class DayFiles:
                     os.fsync(file.fileno())
 
     def discard(self) -> None:
-        """Remove files that were never committed."""
-        for day, writer in self.writers.items():
-            if writer.is_open:
-                try:
+        """Remove files that were never committed. What a commit has made visible stays, however it ended."""
+        visible = set(self._visible())
+        for day, path in self.paths.items():
+            writer = self.writers.get(day)
+            if writer is not None and writer.is_open:
+                with suppress(OSError):  # a full disk: the file goes anyway
                     writer.close()
-                except OSError:
-                    pass  # a full disk: the file goes anyway
-            self.paths[day].unlink(missing_ok=True)
+            if str(path) not in visible:
+                path.unlink(missing_ok=True)
+
+    def committed(self) -> bool:
+        """True if all files are visible in the newest version of the table."""
+        return {str(path) for path in self.paths.values()} <= set(self._visible())
+
+    def _visible(self) -> list[str]:
+        delta = open_table(self.lake, self.table) if self.offered else None
+        return data_files(delta) if delta is not None else []
 
     def written(self) -> Written:
         """Rows, days and content fingerprint of the finished files."""
@@ -252,7 +295,7 @@ class DayFiles:
         days = tuple(sorted(day for day in self.paths if day))
         return Written(sum(self.rows.values()), days, digest.hexdigest())
 
-    def adds(self) -> list[AddAction]:
+    def adds(self) -> list[AddAction | RemoveAction]:
         """The Delta actions that make the files visible."""
         return [self._add(day, path) for day, path in self.paths.items()]
 
@@ -273,7 +316,7 @@ def _row_group_rows(table: Table) -> int:
     return max(64, ROW_GROUP_VALUES // max(1, widest))
 
 
-def _parquet_options(table: Table) -> dict[str, Any]:
+def parquet_options(table: Table) -> dict[str, Any]:
     """zstd 1, dictionaries on narrow columns, delta packing on counters and times: smallest and nearly fastest."""
     columns = [c for c in table.columns if not c.is_list and not (partitioned(table) and c.name == "day")]
     dictionary = [c.name for c in columns if c.type in ("bool", "int8", "string")]
@@ -296,9 +339,10 @@ def append(lake: Lake, files: DayFiles, app_id: str) -> bool:
     """
 
     def commit(delta: DeltaTable) -> bool:
-        if (delta.transaction_version(app_id) or 0) >= 1:
+        if _recorded(delta, app_id):
             return False
-        properties = CommitProperties(app_transactions=[Transaction(app_id, 1)], max_commit_retries=ATTEMPTS)
+        transaction = Transaction(_transaction_id(delta, app_id), 1)
+        properties = CommitProperties(app_transactions=[transaction], max_commit_retries=ATTEMPTS)
         _commit(delta, files, "append", None, properties)
         return True
 
@@ -308,11 +352,16 @@ def append(lake: Lake, files: DayFiles, app_id: str) -> bool:
 def was_appended(lake: Lake, table: Table, app_id: str, definition: str) -> bool:
     """True if the application transaction is recorded in a table that has this definition."""
     delta = open_table(lake, table)
-    return (
-        delta is not None
-        and stored_definition(delta) == definition
-        and (delta.transaction_version(app_id) or 0) >= 1
-    )
+    return delta is not None and stored_definition(delta) == definition and _recorded(delta, app_id)
+
+
+def _recorded(delta: DeltaTable, app_id: str) -> bool:
+    return (delta.transaction_version(_transaction_id(delta, app_id)) or 0) >= 1
+
+
+def _transaction_id(delta: DeltaTable, app_id: str) -> str:
+    """The transaction in this making of the table: delta-rs remembers transactions when a new making wipes the rows."""
+    return f"{app_id}@{delta.metadata().id}"
 
 
 def replace(lake: Lake, files: DayFiles, day: date, properties: dict[str, str]) -> None:
@@ -327,7 +376,11 @@ def replace(lake: Lake, files: DayFiles, day: date, properties: dict[str, str]) 
 
 
 def _commit(
-    delta: DeltaTable, files: DayFiles, mode: str, filters: Any, properties: CommitProperties
+    delta: DeltaTable,
+    files: DayFiles,
+    mode: Literal["append", "overwrite"],
+    filters: list[tuple[str, str, Any]] | None,
+    properties: CommitProperties,
 ) -> None:
     partition_by = ["day"] if partitioned(files.table) else None
     delta.create_write_transaction(
@@ -341,13 +394,19 @@ def _commit(
 
 
 def _committed(lake: Lake, files: DayFiles, commit: Callable[[DeltaTable], bool]) -> bool:
+    files.offered = True
     for _ in range(ATTEMPTS):
-        delta = _created(lake, files.table, files.definition)
         try:
+            delta = _created(lake, files.table, files.definition)
             with _delta_errors(files.path):
                 return commit(delta)
         except CommitFailedError:
             continue  # another process committed: look again with a fresh handle
+        except TableError as error:
+            if not files.committed():
+                raise
+            log.warning("commit table=%s written, but %s", files.table.address, error)  # a checkpoint failed after it
+            return True
     raise TableError(f"{files.path}: {ATTEMPTS} commits in a row met another writer. Repeat when it has finished.")
 
 
@@ -409,15 +468,15 @@ def append_ops(lake: Lake, name: str, rows: list[dict[str, Any]], app_id: str | 
 
 
 def replace_ops(lake: Lake, name: str, rows: list[dict[str, Any]], predicate: str) -> None:
-    """Replace the rows of `ops.<name>` for which the SQL predicate holds. Build predicates from checked names and dates only."""
+    """Replace the rows of `ops.<name>` for which the predicate (SQL of checked names and dates only) holds."""
     from deltalake import write_deltalake  # noqa: PLC0415  next to its single use
 
     table = lake.ops(name)
     path = lake.table_path(table)
     data = ops_arrow(table, rows)
     for _ in range(ATTEMPTS):
-        delta = _created(lake, table, structure(table))
         try:
+            delta = _created(lake, table, structure(table))
             with _delta_errors(path):
                 return write_deltalake(delta, data, mode="overwrite", predicate=predicate)
         except CommitFailedError:

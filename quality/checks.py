@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Checked:
-    """Outcome of checks: table-days judged, and the rules that do not hold (table, day, rule, severity, value, detail)."""
+    """Outcome of checks: table-days judged, and rules that do not hold (table, day, rule, severity, value, detail)."""
 
     table_days: int = 0
     broken: list[tuple[str, date, str, str, float, str]] = field(default_factory=list)
@@ -79,8 +79,9 @@ def _states(table: Table, contents: Contents, gaps: pl.DataFrame, quarantine: pl
     for day, content in days:
         missing = gaps.filter(ours, pl.col("day") == day)
         refused = quarantine.filter(ours, pl.col("day") == day)
-        marks = missing.sort(missing.columns).rows(), refused.select("file_sha256", "byte_offset", "reason").sort(pl.all()).rows()
-        states.append(Due(day, fingerprint(content, *marks), missing, refused))
+        stretches = refused.select("file_sha256", "byte_offset", "reason").sort(pl.all())
+        state = fingerprint(content, missing.sort(missing.columns).rows(), stretches.rows())
+        states.append(Due(day, state, missing, refused))
     return states
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from click.exceptions import Abort, ClickException, Exit
+from typer.exceptions import TyperException
 
 from lake.config import Settings, read_settings
 from lake.definition_files import read_definitions
@@ -305,20 +305,38 @@ def main() -> None:
     except (ConfigurationError, SwxlakeError) as error:
         print(f"swxlake: {error}", file=sys.stderr)
         code = 2 if isinstance(error, ConfigurationError) else 1
-    except ClickException as error:
-        error.show()
+    except TyperException as error:
+        print(_usage(error), file=sys.stderr)
         code = 2
-    except (KeyboardInterrupt, Abort):
+    except (KeyboardInterrupt, typer.Abort):
         code = 130
-    except Exit as error:
-        code = error.exit_code
     except BrokenPipeError:
         code = _closed_pipe()
+    except OSError as error:
+        log.debug("the operating system refused", exc_info=error)
+        print(f"swxlake: {_refusal(error)}", file=sys.stderr)
+        code = 1
     except Exception as error:  # noqa: BLE001  the last resort, so that the exit code is 3
         log.debug("internal error", exc_info=error)
         print(f"swxlake: internal error: {type(error).__name__}: {error}. Run with -vv for the place.", file=sys.stderr)
         code = 3
     sys.exit(code)
+
+
+def _usage(error: TyperException) -> str:
+    """What is wrong with a command line, and where its right form is explained."""
+    message = error.format_message().strip()
+    if message.startswith("Usage:"):  # no command at all: the help itself
+        return message
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "swxlake"
+    return f"swxlake: {message.removesuffix('.')}. See `{command} --help`."
+
+
+def _refusal(error: OSError) -> str:
+    """What the operating system refused, and where."""
+    place = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return f"{place}. Free space or give the right to read and write there, then repeat."
 
 
 def _closed_pipe() -> int:

@@ -53,9 +53,14 @@ class Outcome:
         for name, value in self.facts.items():
             console.print(f"{escape(name):<12} {escape(_line(value))}")
         for note in self.notes:
-            console.print(f"[yellow]note[/]         {escape(note)}")
+            console.print(f"[yellow]note[/]         {escape(printable(note))}")
         for problem in self.problems:
-            console.print(f"[red]problem[/]      {escape(problem)}")
+            console.print(f"[red]problem[/]      {escape(printable(problem))}")
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would act on, or cannot show, as an escape: names of files may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _line(value: Any) -> str:

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lake.errors import ConfigurationError
+from lake.store import writing
 
 SHOWN_ROWS = 100
 SHOWN_ITEMS = 6
@@ -62,7 +65,10 @@ def write_result(relation: duckdb.DuckDBPyRelation, form: Format, output: Path |
 
 def _deliver(path: Path, output: Path | None) -> None:
     if output is not None:
-        shutil.move(path, output)
+        if output.is_dir():
+            raise ConfigurationError(f"{output}: is a folder. Give --output the name of a file.")
+        with writing(output):
+            shutil.move(path, output)
         return
     with path.open("rb") as file:
         shutil.copyfileobj(file, sys.stdout.buffer)
@@ -74,33 +80,54 @@ def _write_csv(relation: duckdb.DuckDBPyRelation, path: Path) -> None:
 
 
 def _write_json(relation: duckdb.DuckDBPyRelation, path: Path) -> None:
-    rows = relation.to_arrow_table().to_pylist()
-    path.write_text(json.dumps(rows, default=json_value, indent=1) + "\n")
+    """A list of objects; JSON has no NaN or infinity, so these become null."""
+    names = _unique(relation.columns)
+    rows = [dict(zip(names, map(_without_nan, row), strict=True)) for row in _rows(relation)]
+    path.write_text(json.dumps(rows, default=json_value, indent=1, allow_nan=False) + "\n")
+
+
+def _rows(relation: duckdb.DuckDBPyRelation) -> list[tuple[Any, ...]]:
+    """All rows as tuples: a query may give two columns the same name."""
+    columns = [column.to_pylist() for column in relation.to_arrow_table().columns]
+    return list(zip(*columns, strict=True))
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Column names, a repeated one with its place added: a, b, a_3."""
+    return [name if name not in names[:at] else f"{name}_{at + 1}" for at, name in enumerate(names)]
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return {k: _without_nan(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def json_value(value: Any) -> Any:
-    """A value that JSON has no type for: times as ISO text, bytes in hex."""
+    """A value that JSON has no type for: times as ISO text, bytes in hex, decimals as numbers."""
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def print_table(relation: duckdb.DuckDBPyRelation) -> None:
     """Print the first rows of a result; the columns' types stand below their names."""
     try:
-        rows = relation.limit(SHOWN_ROWS + 1).to_arrow_table()
+        rows = _rows(relation.limit(SHOWN_ROWS + 1))
     except duckdb.Error as error:
         raise ConfigurationError(f"{error}".strip()) from None
     table = Table(show_header=True, header_style="bold")
     for name, kind in zip(relation.columns, relation.types, strict=True):
         table.add_column(Text(f"{name}\n{str(kind).lower()}"), overflow="fold")
-    for row in rows.slice(0, SHOWN_ROWS).to_pylist():
-        table.add_row(*(Text(shown(row[name])) for name in relation.columns)) if len(row) == len(
-            relation.columns
-        ) else table.add_row(*(Text(shown(v)) for v in row.values()))
+    for row in rows[:SHOWN_ROWS]:
+        table.add_row(*(Text(shown(value)) for value in row))
     console = Console()
     console.print(table)
-    if rows.num_rows > SHOWN_ROWS:
+    if len(rows) > SHOWN_ROWS:
         console.print(f"first {SHOWN_ROWS} rows; add LIMIT, or --format csv for all", style="dim")
 
 

@@ -14,19 +14,21 @@ import importlib
 import importlib.util
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lake.clock import utc_now
-from lake.definitions import Calibration, Table
+from lake.definitions import Calibration, Column, Table
 from lake.errors import CalibrationError, DefinitionError, TransformError
 from lake.ledger import Contents, fingerprint, read_contents, release, table_definition
 from lake.store import Lake
@@ -35,6 +37,8 @@ from lake.tables import append_ops, arrow_schema, replace_day, scan
 log = logging.getLogger(__name__)
 
 Transform = Callable[..., pl.LazyFrame]
+# What a mistake in a transform raises. One table's mistake must not end the night of the others.
+BUGS = (pl.exceptions.PolarsError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,9 @@ def steps(
     present = {day for address, day in contents.known if address in inputs}
     # A day that lost its inputs is still built, to nothing: its old rows must not stay.
     stale = {day for address, day in contents.runs if address == table.address and day not in present}
-    for day in sorted(present | stale):
+    # An input that failed still holds the rows of its last good run: wait until it is built.
+    waiting = {day for (address, day), run in contents.runs.items() if address in inputs and run["status"] == "failed"}
+    for day in sorted((present | stale) - waiting):
         if days is not None and day not in days:
             continue
         depends_on = _depends_on(lake, contents, table, day)
@@ -106,12 +112,11 @@ def _module_of(table: Table) -> str:
 def transform_of(table: Table) -> Transform:
     """The function that makes a table: `l1_photon` of transforms/padre/meddea.py for `padre.meddea_l1_photon`."""
     name = _module_of(table)
-    try:
-        module = importlib.import_module(name)
-        function: Transform = getattr(module, table.descriptor)
-    except (ModuleNotFoundError, AttributeError):
+    _source(name)
+    function: Transform | None = getattr(importlib.import_module(name), table.descriptor, None)
+    if function is None:
         path = name.replace(".", "/")
-        raise DefinitionError(f"{table.address}: {path}.py has no function {table.descriptor}. Write it.") from None
+        raise DefinitionError(f"{table.address}: {path}.py has no function {table.descriptor}. Write it.")
     return function
 
 
@@ -132,16 +137,36 @@ def _code_fingerprint(module_name: str) -> str:
 
 
 def _tree(module_name: str) -> ast.Module:
-    spec = importlib.util.find_spec(module_name)
-    if spec is None or spec.origin is None:
+    path = _source(module_name)
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 1
+        raise DefinitionError(f"{path} line {line}: {error}. Correct the code.") from None
+
+
+def _source(module_name: str) -> Path:
+    path = _find(module_name)
+    if path is None:
         raise DefinitionError(f"there is no {module_name.replace('.', '/')}.py. Write it.")
-    return ast.parse(Path(spec.origin).read_text())
+    return path
+
+
+def _find(module_name: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(module_name)
+    except ModuleNotFoundError:
+        return None  # its package is not there either
+    return Path(spec.origin) if spec is not None and spec.origin else None
 
 
 def _transforms_imported(tree: ast.Module) -> list[str]:
-    modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
-    modules += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
-    return [name for name in modules if name.startswith("transforms.")]
+    """Modules below transforms/ that a module imports; `from transforms import conversions` names one too."""
+    modules = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            modules += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [name for name in modules if name.startswith("transforms.") and _find(name)]
 
 
 def _shape_of(tree: ast.Module) -> str:
@@ -167,36 +192,38 @@ class Built:
 def build_all(
     lake: Lake, run_id: str, tables: list[Table] | None = None, days: set[date] | None = None, force: bool = False
 ) -> Built:
-    """Build everything that is out of date, table by table. A day that fails is recorded and does not stop the others."""
+    """Build everything that is out of date, inputs first. A day that fails is recorded and does not stop the others."""
     contents, built = read_contents(lake), Built()
-    for table in tables if tables is not None else ordered(lake):
+    for table in _chosen(lake, tables):
         for step in list(steps(lake, contents, table, days, force)):
             _build_step(lake, contents, step, run_id, built)
     return built
 
 
-def plan_all(lake: Lake, tables: list[Table] | None = None, days: set[date] | None = None, force: bool = False) -> list[Step]:
-    """What `build_all` would build, with reasons; dependents of a step are listed as if its content changed."""
+def plan_all(
+    lake: Lake, tables: list[Table] | None = None, days: set[date] | None = None, force: bool = False
+) -> list[Step]:
+    """What `build_all` would build, with reasons; dependents of a step are listed as if it succeeded and changed."""
     contents, planned = read_contents(lake), []
-    for table in tables if tables is not None else ordered(lake):
+    for table in _chosen(lake, tables):
         for step in list(steps(lake, contents, table, days, force)):
             planned.append(step)
             contents.known[table.address, step.day] = f"planned {step.fingerprint}"
+            contents.runs[table.address, step.day] = {"status": "planned", "depends_on": _as_json(step.depends_on)}
     return planned
+
+
+def _chosen(lake: Lake, tables: list[Table] | None) -> list[Table]:
+    return [table for table in ordered(lake) if tables is None or table in tables]
+
+
+def _as_json(depends_on: dict[str, str]) -> str:
+    return json.dumps(depends_on, sort_keys=True)
 
 
 def _build_step(lake: Lake, contents: Contents, step: Step, run_id: str, built: Built) -> None:
     started, clock = utc_now(), time.perf_counter()
-    row = {
-        "run_id": run_id,
-        "table_name": step.table.address,
-        "day": step.day,
-        "fingerprint": step.fingerprint,
-        "reason": step.reason,
-        "started_at": started,
-        "code_version": release()[0],
-        "depends_on": json.dumps(step.depends_on, sort_keys=True),
-    }
+    row = _run_row(step, run_id, started)
     try:
         rows = build_day(lake, step.table, step.day)
         written = replace_day(lake, step.table, step.day, rows, {"run_id": run_id, "fingerprint": step.fingerprint})
@@ -214,24 +241,41 @@ def _build_step(lake: Lake, contents: Contents, step: Step, run_id: str, built: 
     log.info(message, step.table.address, step.day, row["rows"], row["seconds"], row["status"])
 
 
+def _run_row(step: Step, run_id: str, started: datetime) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "table_name": step.table.address,
+        "day": step.day,
+        "fingerprint": step.fingerprint,
+        "reason": step.reason,
+        "started_at": started,
+        "code_version": release()[0],
+        "depends_on": _as_json(step.depends_on),
+    }
+
+
 def build_day(lake: Lake, table: Table, day: date) -> pa.Table:
     """The rows of one table-day, made by its transform and checked against its definition (without `day`)."""
     calibrations = _calibrations(lake, table, day)
     for name in table.calibrations:
         if calibrations[name] is None:
             folder = lake.definitions.path / table.mission / table.instrument / "calibration"
-            raise CalibrationError(f"{table.address}@{day}: no calibration {name} is valid. Add {folder}/{name}_<yyyymmdd>.csv.")
+            raise CalibrationError(
+                f"{table.address}@{day}: no calibration {name} is valid. Add {folder}/{name}_<yyyymmdd>.csv."
+            )
     tables = {k: lake.definitions.tables[f"{table.mission}.{name}"] for k, name in table.inputs.items()}
     inputs = {keyword: scan(lake, source, [day]) for keyword, source in tables.items()}
+    transform = transform_of(table)
     try:
-        frame = transform_of(table)(table, **inputs, **calibrations).collect(engine="streaming")
-    except pl.exceptions.PolarsError as error:
-        raise TransformError(f"{table.address}@{day}: {' '.join(str(error).split())[:400]}. Correct the transform.") from error
+        frame = transform(table, **inputs, **calibrations).collect(engine="streaming")
+    except BUGS as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
+        raise TransformError(f"{table.address}@{day}: {reason}. Correct the transform.") from error
     return conform(table, day, frame)
 
 
 def conform(table: Table, day: date, frame: pl.DataFrame) -> pa.Table:
-    """The frame as Arrow in the table's schema. Raises TransformError if columns, types, nulls or list sizes do not fit."""
+    """The frame as Arrow in the table's schema. Raises TransformError if columns, types, nulls or sizes do not fit."""
     columns = [c for c in table.columns if c.name != "day"]
     names = [c.name for c in columns]
     where = f"{table.address}@{day}"
@@ -242,11 +286,29 @@ def conform(table: Table, day: date, frame: pl.DataFrame) -> pa.Table:
     schema = schema.remove(schema.get_field_index("day"))
     try:
         rows = frame.select(names).to_arrow().cast(schema)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise TransformError(f"{where}: {str(error).splitlines()[0]}. Correct the transform or the column's type.") from None
+    except pa.ArrowException as error:
+        reason = str(error).splitlines()[0]
+        raise TransformError(f"{where}: {reason}. Correct the transform or the column's type.") from None
     for column in columns:
-        if not column.nullable and rows[column.name].null_count:
-            raise TransformError(f"{where}: {column.name} has {rows[column.name].null_count} nulls. Fill or allow them.")
+        problem = _misfit(table, column, rows[column.name])
+        if problem:
+            raise TransformError(f"{where}: {column.name} {problem}")
     return rows
+
+
+def _misfit(table: Table, column: Column, values: pa.ChunkedArray) -> str | None:
+    """What is wrong with the values of a column beside their type."""
+    if not column.nullable and values.null_count:
+        return f"has {values.null_count} nulls. Fill or allow them."
+    if not column.is_list:
+        return None
+    nulls = pc.list_flatten(values).null_count
+    if nulls:
+        return f"has {nulls} nulls within its lists. Fill them."
+    size = math.prod(table.shape(column))
+    wrong = [n for n in pc.unique(pc.list_value_length(values)).to_pylist() if n not in (size, None)]
+    if column.axes and wrong:
+        return f"has lists of {wrong[0]} values, its axes {', '.join(column.axes)} need {size}. Correct the transform."
+    return None
 
 

@@ -203,8 +203,15 @@ def test_packets_without_a_checksum_are_found_again_by_their_links() -> None:
     assert scan.reasons == [Reason.BAD_LENGTH]
 
 
+def test_packets_with_checksums_are_found_between_markers_of_any_kind() -> None:
+    packets = _file(_rng(7), CHECKED, 200, (6, 1, 6))
+    scan = Scan(b"".join(b"\x1a\xcf\xfc\x1d" + packet for packet in packets), CHECKED)
+    assert scan.packets == packets
+    assert [(s.length, s.reason) for s in scan.stretches] == [(4, Reason.JUNK)] * 200
+
+
 @given(st.binary(max_size=400), st.integers(0, 3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_every_byte_is_accounted_for_in_any_input(noise: bytes, packets: int) -> None:
     file = b"".join(_hk(n) for n in range(packets)) + noise + _hk(9)
     for types in (CHECKED, UNCHECKED, (*CHECKED, *UNCHECKED), ()):

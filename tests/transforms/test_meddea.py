@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake.definition_files import read_definitions
-from lake.definitions import Calibration, Table
+from lake.definitions import Calibration
 from lake.errors import CalibrationError
 from transforms.padre import meddea
 

@@ -37,7 +37,7 @@ MIN_NS_PER_COUNT = 10_000
 # Id words found in the first histogram after a start; no bin of a real 10 s spectrum comes near such counts.
 ID_WORDS = ((0xCA00, 0xCA7F), (0xCD00, 0xEAFF))
 BIN_FULL = 65535
-BLOCK = 256  # Spectra in one matrix product: 25 MB in, 14 MB out.
+BLOCK = 64  # Spectra in one matrix product: 6 MB in, 3 MB out.
 
 ORIGIN = ("file_sha256", "byte_offset")
 CLOCKED_PACKET = ("sequence_count", "time_s", "time_clocks", "checksum")
