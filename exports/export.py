@@ -114,16 +114,16 @@ def _export_day(
 def _mark(books: Books, subject: Subject, day: date) -> str:
     """Fingerprint of everything that a product-day's file depends on."""
     mission, instrument, product, table = subject
-    words = instrument.model_dump(mode="json", include={"short_name", "title", "status", "status_reason", "unknowns", "cdf"})
+    words = {"short_name", "title", "status", "status_reason", "unknowns", "cdf"}
     return fingerprint(
         books.contents[table.address, day], product.model_dump(mode="json"), table.model_dump(mode="json"),
-        words, mission.cdf, str(mission.valid_time), release(),
+        instrument.model_dump(mode="json", include=words), mission.cdf, str(mission.valid_time), release(),
     )  # fmt: skip
 
 
 def _is_there(lake: Lake, row: dict[str, Any]) -> bool:
     path = lake.root / row["path"]
-    return path.is_file() and path.stat().st_size == row["bytes"]
+    return bool(path.is_file() and path.stat().st_size == row["bytes"])
 
 
 def _gate(books: Books, table: Table, day: date) -> str | None:
@@ -232,7 +232,7 @@ def _versioned(lake: Lake, maker: Maker) -> tuple[str, WrittenProduct, bool]:
 
 
 def _origin(lake: Lake, books: Books, table: Table, day: date) -> tuple[tuple[str, ...], date]:
-    """Names of the raw files with packets in the product, and the date of the newest input: file, calibration or code."""
+    """Names of the raw files with packets in the product, and the date of the newest file, calibration or code."""
     ancestors = _ancestors(lake, table)
     sources = [t.address for t in ancestors if t.level == "l0"]
     rows = books.origins.filter(

@@ -81,7 +81,7 @@ def pending_receipts(lake: Lake) -> list[Receipt]:
 
 def _decode_batch(lake: Lake, receipts: list[Receipt], run_id: str, intake: Intake, later: frozenset[str]) -> None:
     rows, touched = OpsRows(), defaultdict[tuple[str, str], set[date]](set)
-    today = definitions_today(lake)
+    today, fresh = definitions_today(lake), set[str]()
     earlier = {(row["definition"], row["file_sha256"]): row for row in _ingested(lake, today)}
     for place, receipt in enumerate(receipts):
         instrument = (receipt.mission, receipt.instrument)
@@ -96,21 +96,21 @@ def _decode_batch(lake: Lake, receipts: list[Receipt], run_id: str, intake: Inta
             unread = later.union(other.file_sha256 for other in receipts[place + 1 :])
             done = {sha256 for definition, sha256 in earlier if definition == today[instrument]}
             decoded = decode_file(lake, receipt, unread - done)
+            fresh.add(receipt.file_sha256)
             row = _note_decoded(decoded, run_id, rows, intake)
             earlier[decoded.definition, receipt.file_sha256] = row
             touched[instrument] |= {day for _, day in decoded.rows}
     for (mission, name), days in touched.items():
         intake.missing += update_gaps(lake, mission, name, days)
-    _forget_quarantine(lake, receipts)
+    _forget_quarantine(lake, fresh)
     # ops.files comes last: a file without a row there is decoded again, which changes nothing.
     for table in ("quarantine", "contents", "files"):
         append_ops(lake, table, rows.rows.get(table, []))
 
 
-def _forget_quarantine(lake: Lake, receipts: list[Receipt]) -> None:
-    """Remove what an earlier definition quarantined of these files: they have just been decoded with another one."""
-    before = set(read_ops(lake, "files")["file_sha256"]) & {receipt.file_sha256 for receipt in receipts}
-    stale = before & set(read_ops(lake, "quarantine")["file_sha256"])
+def _forget_quarantine(lake: Lake, fresh: set[str]) -> None:
+    """Remove what was quarantined of these files before: they have just been decoded anew, with other definitions."""
+    stale = fresh & set(read_ops(lake, "quarantine")["file_sha256"])
     if stale:
         listed = ", ".join(f"'{sha256}'" for sha256 in sorted(stale))
         replace_ops(lake, "quarantine", [], f"file_sha256 IN ({listed})")

@@ -164,12 +164,12 @@ def _select(lake: Lake, table: Table) -> str:
         return f"SELECT {nothing} WHERE false"
     names = ", ".join(f"{_name(c)}::{_sql_type(c)} AS {_name(c)}" for c in table.columns)
     listed = ", ".join(f"'{_quoted(file)}'" for file in files)
-    options = ", hive_partitioning=true, hive_types={'day': DATE}" if partitioned(table) else ", hive_partitioning=false"
+    options = "hive_partitioning=true, hive_types={'day': DATE}" if partitioned(table) else "hive_partitioning=false"
     newest = ""
     if table.key and not partitioned(table):
         keys = ", ".join(f'"{key}"' for key in table.key)
         newest = f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY run_id DESC) = 1"
-    return f"SELECT {names} FROM read_parquet([{listed}]{options}){newest}"  # noqa: S608  checked names
+    return f"SELECT {names} FROM read_parquet([{listed}], {options}){newest}"  # noqa: S608  checked names
 
 
 def _create_calibration(

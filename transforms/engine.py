@@ -16,7 +16,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
@@ -54,6 +54,11 @@ class Step:
     def fingerprint(self) -> str:
         """sha256 of everything the result depends on."""
         return fingerprint(self.depends_on)
+
+    @property
+    def absent(self) -> set[str]:
+        """Inputs without content: rows that an earlier definition may have left in them do not count."""
+        return {part.removeprefix("input ") for part, content in self.depends_on.items() if not content}
 
 
 def ordered(lake: Lake) -> list[Table]:
@@ -225,7 +230,7 @@ def _build_step(lake: Lake, contents: Contents, step: Step, run_id: str, built: 
     started, clock = utc_now(), time.perf_counter()
     row = _run_row(step, run_id, started)
     try:
-        rows = build_day(lake, step.table, step.day)
+        rows = build_day(lake, step.table, step.day, step.absent)
         written = replace_day(lake, step.table, step.day, rows, {"run_id": run_id, "fingerprint": step.fingerprint})
         row |= {"rows": written.rows, "status": "done", "error": None, "content": written.content}
         contents.known[step.table.address, step.day] = written.content
@@ -254,8 +259,11 @@ def _run_row(step: Step, run_id: str, started: datetime) -> dict[str, Any]:
     }
 
 
-def build_day(lake: Lake, table: Table, day: date) -> pa.Table:
-    """The rows of one table-day, made by its transform and checked against its definition (without `day`)."""
+def build_day(lake: Lake, table: Table, day: date, absent: Collection[str] = ()) -> pa.Table:
+    """The rows of one table-day, made by its transform and checked against its definition (without `day`).
+
+    Inputs named in `absent` are taken as empty.
+    """
     calibrations = _calibrations(lake, table, day)
     for name in table.calibrations:
         if calibrations[name] is None:
@@ -264,7 +272,7 @@ def build_day(lake: Lake, table: Table, day: date) -> pa.Table:
                 f"{table.address}@{day}: no calibration {name} is valid. Add {folder}/{name}_<yyyymmdd>.csv."
             )
     tables = {k: lake.definitions.tables[f"{table.mission}.{name}"] for k, name in table.inputs.items()}
-    inputs = {keyword: scan(lake, source, [day]) for keyword, source in tables.items()}
+    inputs = {k: scan(lake, source, [] if source.address in absent else [day]) for k, source in tables.items()}
     transform = transform_of(table)
     try:
         frame = transform(table, **inputs, **calibrations).collect(engine="streaming")

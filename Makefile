@@ -1,0 +1,109 @@
+# swxlake: the doors of the house. `make` alone lists them.
+#
+# Variables, all optional:
+#   PYTHON       the Python (3.11 or newer) that .venv is made with           make setup PYTHON=python3.12
+#   PYTEST_ARGS  options and paths for pytest                                 make test PYTEST_ARGS="tests/lake -x"
+#   ROOT         the lake's folder; default $SWXLAKE_ROOT or ./lakehouse      make status ROOT=demo/lakehouse
+#   INBOX        folder with new telemetry files                              make nightly INBOX=/data/moc/drop
+#   QUERY        one SQL query; without it a shell opens                      make sql QUERY="SELECT 1"
+#   ARGS         further options and arguments of a swxlake command           make levels ARGS="--dry-run"
+
+PYTHON ?= python3
+PYTEST_ARGS ?= -n 2
+ROOT ?=
+INBOX ?=
+QUERY ?=
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+SWXLAKE := $(BIN)/swxlake
+ROOT_OPTION = $(if $(ROOT),--root "$$ROOT")
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+
+.PHONY: help setup demo nightly levels check export sql status doctor rebuild test lint format bench docs clean distclean
+
+##@ Begin
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} \
+	  /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\nVariables (PYTHON, PYTEST_ARGS, ROOT, INBOX, QUERY, ARGS) are explained at the top of the Makefile.\n'
+
+setup: $(VENV)/.installed ## Make .venv from requirements.lock and install swxlake into it, once
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON): not found. Install Python 3.11 or newer, or say make PYTHON=..." >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("%s is Python %d.%d. swxlake needs 3.11 or newer: say make PYTHON=..." % (sys.executable, v[0], v[1]))'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## Simulate one PADRE day, run the night on it, say where to look
+	$(SWXLAKE) simulate padre/meddea --day 2026-08-01 --out demo/drop --seed 7
+	$(SWXLAKE) night --inbox demo/drop --root demo/lakehouse
+	@printf '\nMade: a lake in demo/lakehouse, with raw files, tables and these CDF files:\n'
+	@find demo/lakehouse/exports -name '*.cdf' | sort | sed 's/^/  /'
+	@printf '\nTry next:\n'
+	@printf '  %s sql --root demo/lakehouse --file sql/queries/live_time_per_hour.sql\n' $(SWXLAKE)
+	@printf '  %s describe padre.meddea_l1_photon@2026-08-01 --root demo/lakehouse\n' $(SWXLAKE)
+	@printf '  %s status --root demo/lakehouse\n' $(SWXLAKE)
+
+##@ Operate
+nightly: setup ## Ingest, transform, check and export whatever is new (INBOX=folder)
+	$(SWXLAKE) night $(if $(INBOX),--inbox "$$INBOX") $(ROOT_OPTION) $(ARGS)
+
+levels: setup ## Build the table-days that are out of date (ARGS=--dry-run lists them)
+	$(SWXLAKE) transform $(ROOT_OPTION) $(ARGS)
+
+check: setup ## Measure and judge the table-days that changed
+	$(SWXLAKE) check $(ROOT_OPTION) $(ARGS)
+
+export: setup ## Write CDF files for the days whose checks passed
+	$(SWXLAKE) export $(ROOT_OPTION) $(ARGS)
+
+sql: setup ## Query the lake (QUERY="SELECT ..."), or open a shell
+	$(SWXLAKE) sql $(if $(QUERY),"$$QUERY") $(ROOT_OPTION) $(ARGS)
+
+status: setup ## Show which table-days there are and what does not add up
+	$(SWXLAKE) status $(ROOT_OPTION) $(ARGS)
+
+doctor: setup ## Check configuration, definitions, code and storage
+	$(SWXLAKE) doctor $(ROOT_OPTION) $(ARGS)
+
+rebuild: setup ## Make everything again that is missing, from raw/ and journal/
+	$(SWXLAKE) night $(ROOT_OPTION) $(ARGS)
+
+##@ Develop
+test: setup ## Run the tests (PYTEST_ARGS="tests/lake -x" for some)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup ## Check style, types, imports and generated pages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m swxlake.reference --check
+
+format: setup ## Format the code
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: setup ## Measure decoding against ccsdspy, and ingest against plain pyarrow
+	$(BIN)/python -m bench.decode
+	$(BIN)/python -m bench.ingest
+
+docs: setup ## Write the generated pages of docs/reference anew
+	$(BIN)/python -m swxlake.reference
+
+##@ Clean up
+clean: ## Remove the demo and the caches of the tools
+	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## Also remove .venv
+	rm -rf $(VENV)
