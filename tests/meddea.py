@@ -47,8 +47,8 @@ def _bits(*numbers: tuple[int, int]) -> str:
 
 
 def housekeeping(count: int, time_s: int = NOON, value: int = 1000) -> bytes:
-    """A housekeeping packet of 40 bytes whose 14 words are all `value`."""
-    return seal(build_packet(163, _bits((time_s, 32), *[(value, 16)] * 14, (0, 16)), count), 38)
+    """A housekeeping packet of 40 bytes: fp_temp is `value`, the other 13 words are 1000."""
+    return seal(build_packet(163, _bits((time_s, 32), (value, 16), *[(1000, 16)] * 13, (0, 16)), count), 38)
 
 
 def register(count: int, time_s: int = NOON, ticks: int = 0, apid: int = 153) -> bytes:

@@ -170,8 +170,16 @@ def _transforms_imported(tree: ast.Module) -> list[str]:
     modules = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            modules += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            modules += [node.module, *_submodules(node.module, [alias.name for alias in node.names])]
     return [name for name in modules if name.startswith("transforms.") and _find(name)]
+
+
+def _submodules(module_name: str, names: list[str]) -> list[str]:
+    """Which of the names imported from a package may be modules; looking below a plain module would import it."""
+    if not f"{module_name}.".startswith("transforms."):
+        return []
+    path = _find(module_name)
+    return [f"{module_name}.{name}" for name in names] if path is not None and path.name == "__init__.py" else []
 
 
 def _shape_of(tree: ast.Module) -> str:
