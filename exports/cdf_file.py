@@ -21,7 +21,7 @@ from cdflib.cdfwrite import CDF
 
 from exports.cdf_records import CDF_TYPES, Block, open_values, write_block, write_index
 from exports.cdf_spec import GlobalAttributes, Values, VariableSpec, check_structure, numbers
-from lake.clock import LEAP_SECONDS
+from lake.leap_seconds import LEAP_SECONDS
 from lake.errors import ExportError
 
 MAX_RECORDS = 2**31 - 1

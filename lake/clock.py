@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from lake.leap_seconds import LEAP_SECONDS
+
 if TYPE_CHECKING:
     from lake.definitions import Clock, ValidTime
 
@@ -22,17 +24,6 @@ NS = 1_000_000_000
 DAY_NS = 86_400 * NS
 J2000_UNIX_NS = 946_728_000 * NS  # 2000-01-01T12:00:00 as a count of 86,400 s days since 1970
 TT_MINUS_TAI_NS = 32_184_000_000  # IAU 1991, resolution A4
-
-# Days from which TAI - UTC has the value beside them. Source: IERS Bulletin C, up to number 72 (July 2026).
-# 1972 stands for all earlier times: no instrument here has data from before it.
-LEAP_SECONDS = (
-    ("1972-01-01", 10), ("1972-07-01", 11), ("1973-01-01", 12), ("1974-01-01", 13), ("1975-01-01", 14),
-    ("1976-01-01", 15), ("1977-01-01", 16), ("1978-01-01", 17), ("1979-01-01", 18), ("1980-01-01", 19),
-    ("1981-07-01", 20), ("1982-07-01", 21), ("1983-07-01", 22), ("1985-07-01", 23), ("1988-01-01", 24),
-    ("1990-01-01", 25), ("1991-01-01", 26), ("1992-07-01", 27), ("1993-07-01", 28), ("1994-07-01", 29),
-    ("1996-01-01", 30), ("1997-07-01", 31), ("1999-01-01", 32), ("2006-01-01", 33), ("2009-01-01", 34),
-    ("2012-07-01", 35), ("2015-07-01", 36), ("2017-01-01", 37),
-)  # fmt: skip
 
 
 @cache

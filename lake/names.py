@@ -16,8 +16,8 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from lake.clock import LEAP_SECONDS
 from lake.errors import FileNameError
+from lake.leap_seconds import LEAP_SECONDS
 
 Kind = Literal["science", "raw", "sidecar", "manifest", "ancillary", "ignored"]
 TimeForm = Literal["archive", "day_of_year", "two_digit_year", "date", "unix_ms", "unix_s"]

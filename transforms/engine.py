@@ -240,11 +240,11 @@ def _build_step(lake: Lake, contents: Contents, step: Step, run_id: str, built: 
     try:
         rows = build_day(lake, step.table, step.day, step.absent)
         written = replace_day(lake, step.table, step.day, rows, {"run_id": run_id, "fingerprint": step.fingerprint})
-        row |= {"rows": written.rows, "status": "done", "error": None, "content": written.content}
+        row |= {"rows": written.rows, "input_rows": _input_rows(lake, step), "status": "done", "error": None, "content": written.content}
         contents.known[step.table.address, step.day] = written.content
         built.done.append((step, written.rows))
     except (CalibrationError, TransformError) as error:
-        row |= {"rows": 0, "status": "failed", "error": str(error), "content": None}
+        row |= {"rows": 0, "input_rows": _input_rows(lake, step), "status": "failed", "error": str(error), "content": None}
         contents.known.pop((step.table.address, step.day), None)
         built.failed.append((step, str(error)))
     row["seconds"] = time.perf_counter() - clock
@@ -265,6 +265,12 @@ def _run_row(step: Step, run_id: str, started: datetime) -> dict[str, Any]:
         "code_version": release()[0],
         "depends_on": _as_json(step.depends_on),
     }
+
+
+def _input_rows(lake: Lake, step: Step) -> int:
+    """Rows of the day in the inputs: what was not written was left out for a reason that its flags tell."""
+    sources = [lake.definitions.tables[f"{step.table.mission}.{name}"] for name in step.table.inputs.values()]
+    return sum(int(scan(lake, table, [step.day]).select(pl.len()).collect().item()) for table in sources)
 
 
 def build_day(lake: Lake, table: Table, day: date, absent: Collection[str] = ()) -> pa.Table:

@@ -20,7 +20,7 @@ from ingest.unpack import Column
 from ingest.unpackers import Extra
 
 FIRST_EVENT = 22
-_INTEGRATION_TIME = 16
+_INTEGRATION_TIME = 14
 _CHANNELS = (26, 15, 8, 1, 29, 18, 5, 0, 30, 21, 11, 3, 31)  # eight large pixels, four small ones, guard ring
 _ASICS = (0, 1, 2, 3, 7)  # four detectors, and the one of the ground tests
 _ADC_MAX = 4095

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A night that kills itself at its n-th call to storage: python killed_night.py ROOT INBOX N. With N = 0 it counts them.
+"""A night that kills itself at its n-th call to storage, or counts them if n is 0: python killed_night.py ROOT INBOX N.
 
 Every rename, link, sync, removal and Delta commit of the process counts; SIGKILL leaves no chance to tidy up.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -20,14 +21,12 @@ from lake.definition_files import read_definitions
 from lake.store import Lake
 from swxlake.night import run_night
 
-calls = 0
+calls = itertools.count(1)
 
 
 def counted(function: Callable[..., Any], kill_at: int) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
-        global calls
-        calls += 1
-        if calls == kill_at:
+        if next(calls) == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
         return function(*args, **kwargs)
 
@@ -41,7 +40,7 @@ def main() -> None:
     DeltaTable.create_write_transaction = counted(DeltaTable.create_write_transaction, kill_at)  # type: ignore[method-assign]
     settings = Settings(root=root, settle_seconds=0)
     run_night(Lake(root, read_definitions(settings.missions)), settings, inbox)
-    print(calls)
+    print(next(calls) - 1)
 
 
 if __name__ == "__main__":

@@ -128,6 +128,12 @@ def test_events_across_midnight_land_on_their_own_day(lake: Lake) -> None:
     ]
 
 
+def test_an_event_may_come_after_the_live_time_but_within_the_integration_time(lake: Lake) -> None:
+    # Four events of three words are as long as three of four words; the file holds nothing else to tell by.
+    taken(lake, photon(1, clocks=(0, 1, 2, 39_061)))
+    assert rows(lake, "l0_photon")["clocks"].to_list() == [0, 1, 2, 39_061]
+
+
 def test_packets_of_several_days_in_one_file_go_to_their_days(lake: Lake) -> None:
     taken(lake, *(housekeeping(day, met(2024, 9, day, 12)) for day in (18, 16, 17)))
     assert sorted(rows(lake, "l0_housekeeping").select("day", "sequence_count").rows()) == [

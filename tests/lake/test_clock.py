@@ -107,7 +107,7 @@ def test_tai_minus_utc_agrees_with_astropy() -> None:
 
 
 @pytest.mark.oracle
-@given(st.integers(63_072_000, 7_258_118_400))
+@given(st.integers(63_072_000, 1_860_000_000))  # ERFA doubts later years
 def test_tt2000_agrees_with_astropy_at_any_second(second: int) -> None:
     from astropy.time import Time  # noqa: PLC0415  slow to import
 
@@ -134,7 +134,7 @@ def test_many_times_at_once_give_what_each_gives_alone(times: list[int], day: da
 def slow_unix_ns(tt2000: int) -> int:
     """Written without the table of segments: the latest day whose first instant is not after the time."""
     starts = [(tt2000_of_day(date.fromisoformat(day)), unix_ns(day)) for day, _ in LEAP_SECONDS]
-    following = [unix for _, unix in starts[1:]] + [2**62]
+    following = [unix for _, unix in starts[1:]] + [2**63 - 1]
     begun = [i for i, (start, _) in enumerate(starts) if start <= tt2000] or [0]
     start, unix = starts[begun[-1]]
     return min(unix + tt2000 - start, following[begun[-1]] - 1)
