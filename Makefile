@@ -93,9 +93,8 @@ format: setup ## Format the code
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: setup ## Measure decoding against ccsdspy, and ingest against plain pyarrow
-	$(BIN)/python -m bench.decode
-	$(BIN)/python -m bench.ingest
+bench: setup ## Measure decoding, ingest and a quiet night; writes docs/benchmarks.md
+	$(BIN)/python -m bench
 
 docs: setup ## Write the generated pages of docs/reference anew
 	$(BIN)/python -m swxlake.reference

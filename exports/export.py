@@ -196,6 +196,9 @@ class Maker:
         delta = open_table(self.lake, self.structure.table)
         files = data_files(delta, [self.day]) if delta is not None else []
         records = sum(pq.read_metadata(file).num_rows for file in files)
+        if not records:
+            address = self.structure.table.address
+            raise ExportError(f"{address}@{self.day}: holds no rows. Run `swxlake transform {address}` first")
         return write_product(self.structure, path, lambda name: _column(files, name), records, edition)
 
 

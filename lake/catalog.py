@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -18,9 +19,9 @@ import polars as pl
 from lake.config import CHECKOUT, read_settings
 from lake.definition_files import read_definitions
 from lake.definitions import Calibration, Column, Instrument, Mission, Table
-from lake.errors import ConfigurationError, DefinitionError
+from lake.errors import ConfigurationError, DefinitionError, StorageError
 from lake.ledger import fingerprint
-from lake.store import Lake
+from lake.store import Lake, writing
 from lake.tables import data_files, open_table, partitioned
 
 SQL_VIEWS = CHECKOUT / "sql" / "views"
@@ -61,7 +62,7 @@ def open_catalog(lake: Lake) -> duckdb.DuckDBPyConnection:
     try:
         refresh(lake)
         _attach(connection, lake.catalog)
-    except OSError:
+    except StorageError:
         _build(connection, lake)
     connection.execute(SESSION)
     return connection
@@ -76,22 +77,39 @@ def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def refresh(lake: Lake) -> bool:
-    """Build the catalog anew if a table, a definition or the lake's place has changed; True if it was built."""
+    """Build the catalog anew if a table, a definition or the lake's place has changed; True if it was built.
+
+    Raises StorageError if it cannot be written.
+    """
     signature = _signature(lake)
     if _stored_signature(lake.catalog) == signature:
         return False
-    lake.root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".catalog-", dir=lake.root) as folder:
-        path = Path(folder) / "catalog.duckdb"
-        with duckdb.connect() as connection:
-            connection.execute(f"ATTACH '{_quoted(str(path))}' AS lake (STORAGE_VERSION 'v1.0.0')")
-            connection.execute("USE lake")
-            _build(connection, lake)
-            connection.execute("CREATE TABLE main.signature AS SELECT ? AS signature", [signature])
-            connection.execute("USE memory")
-            connection.execute("DETACH lake")
-        path.replace(lake.catalog)
+    with writing(lake.catalog), _duckdb_errors(lake.catalog):
+        lake.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".catalog-", dir=lake.root) as folder:
+            path = Path(folder) / "catalog.duckdb"
+            _write(path, lake, signature)
+            path.replace(lake.catalog)
     return True
+
+
+def _write(path: Path, lake: Lake, signature: str) -> None:
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{_quoted(str(path))}' AS lake (STORAGE_VERSION 'v1.0.0')")
+        connection.execute("USE lake")
+        _build(connection, lake)
+        connection.execute("CREATE TABLE main.signature AS SELECT ? AS signature", [signature])
+        connection.execute("USE memory")
+        connection.execute("DETACH lake")
+
+
+@contextmanager
+def _duckdb_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.IOException, duckdb.FatalException) as error:
+        reason = " ".join(str(error).split())
+        raise StorageError(f"{path}: cannot be built ({reason}). Free space or restore what is missing.") from None
 
 
 def _stored_signature(path: Path) -> str | None:

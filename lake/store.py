@@ -112,12 +112,20 @@ class RawArchive:
 
 
 def _copy(source: Path, target: IO[bytes]) -> str:
+    """Copy all bytes; their sha256. Only what the source does is called an error of reading."""
     digest = hashlib.sha256()
-    with reading(source), source.open("rb") as stream:
-        while block := stream.read(COPY_BYTES):
+    with reading(source):
+        stream = source.open("rb")
+    with stream:
+        while block := _block(source, stream):
             digest.update(block)
             target.write(block)
     return digest.hexdigest()
+
+
+def _block(source: Path, stream: IO[bytes]) -> bytes:
+    with reading(source):
+        return stream.read(COPY_BYTES)
 
 
 def sha256_of(path: Path) -> str:
@@ -142,7 +150,8 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = error.filename or path
+        named = str(error.filename or "")
+        place = path if named.endswith(".part") else named or path  # a temporary name tells nobody anything
         raise StorageError(f"{place}: {_cause(error)}. Free space or give the right to write, then repeat.") from None
 
 

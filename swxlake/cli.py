@@ -301,7 +301,7 @@ def doctor(root: Root = None, json: Json = False, verbose: Verbose = 0) -> None:
 def main() -> None:
     """Run the command line and leave with an exit code; a user's mistake never shows a traceback."""
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="swxlake")
     except (ConfigurationError, SwxlakeError) as error:
         print(f"swxlake: {error}", file=sys.stderr)
         code = 2 if isinstance(error, ConfigurationError) else 1

@@ -240,14 +240,14 @@ def _build_step(lake: Lake, contents: Contents, step: Step, run_id: str, built: 
     try:
         rows = build_day(lake, step.table, step.day, step.absent)
         written = replace_day(lake, step.table, step.day, rows, {"run_id": run_id, "fingerprint": step.fingerprint})
-        row |= {"rows": written.rows, "input_rows": _input_rows(lake, step), "status": "done", "error": None, "content": written.content}
+        row |= {"rows": written.rows, "status": "done", "error": None, "content": written.content}
         contents.known[step.table.address, step.day] = written.content
         built.done.append((step, written.rows))
     except (CalibrationError, TransformError) as error:
-        row |= {"rows": 0, "input_rows": _input_rows(lake, step), "status": "failed", "error": str(error), "content": None}
+        row |= {"rows": 0, "status": "failed", "error": str(error), "content": None}
         contents.known.pop((step.table.address, step.day), None)
         built.failed.append((step, str(error)))
-    row["seconds"] = time.perf_counter() - clock
+    row |= {"input_rows": _input_rows(lake, step), "seconds": time.perf_counter() - clock}
     append_ops(lake, "runs", [row])
     contents.runs[step.table.address, step.day] = row
     message = "transform table=%s day=%s rows=%d seconds=%.1f status=%s"
@@ -269,8 +269,14 @@ def _run_row(step: Step, run_id: str, started: datetime) -> dict[str, Any]:
 
 def _input_rows(lake: Lake, step: Step) -> int:
     """Rows of the day in the inputs: what was not written was left out for a reason that its flags tell."""
-    sources = [lake.definitions.tables[f"{step.table.mission}.{name}"] for name in step.table.inputs.values()]
-    return sum(int(scan(lake, table, [step.day]).select(pl.len()).collect().item()) for table in sources)
+    inputs = _inputs(lake, step.table, step.day, step.absent).values()
+    return sum(int(rows.select(pl.len()).collect().item()) for rows in inputs)
+
+
+def _inputs(lake: Lake, table: Table, day: date, absent: Collection[str]) -> dict[str, pl.LazyFrame]:
+    """The rows of the day in each input, by the transform's keyword; none of an input that is absent."""
+    tables = {keyword: lake.definitions.tables[f"{table.mission}.{name}"] for keyword, name in table.inputs.items()}
+    return {k: scan(lake, source, [] if source.address in absent else [day]) for k, source in tables.items()}
 
 
 def build_day(lake: Lake, table: Table, day: date, absent: Collection[str] = ()) -> pa.Table:
@@ -285,9 +291,7 @@ def build_day(lake: Lake, table: Table, day: date, absent: Collection[str] = ())
             raise CalibrationError(
                 f"{table.address}@{day}: no calibration {name} is valid. Add {folder}/{name}_<yyyymmdd>.csv."
             )
-    tables = {k: lake.definitions.tables[f"{table.mission}.{name}"] for k, name in table.inputs.items()}
-    inputs = {k: scan(lake, source, [] if source.address in absent else [day]) for k, source in tables.items()}
-    transform = transform_of(table)
+    inputs, transform = _inputs(lake, table, day, absent), transform_of(table)
     try:
         frame = transform(table, **inputs, **calibrations).collect(engine="streaming")
     except BUGS as error:
