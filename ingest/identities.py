@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from datetime import date
 
 import numpy as np
@@ -38,14 +39,14 @@ def _mix(values: UInt64) -> UInt64:
 class Received:
     """Identities of the packets of one type received so far: of the lake, read day by day, and of this file.
 
-    `unread` are hashes of this file and of those still to come. Rows of theirs are there if an earlier run was killed;
+    `unread` are hashes of this file and of those still to come: if an earlier run was killed, rows of theirs are there;
     they do not count, so that what is a repetition depends on the order of arrival alone. Nor do rows of a table that
     was made with another definition.
     """
 
-    def __init__(self, lake: Lake, table: Table, packet: Packet, unread: frozenset[str], definition: str) -> None:
-        self.lake, self.table, self.packet, self.definition = lake, table, packet, definition
-        self.unread = pa.array(sorted(unread), pa.string())
+    def __init__(self, lake: Lake, table: Table, packet: Packet, unread: AbstractSet[str], definition: str) -> None:
+        self.lake, self.table, self.packet = lake, table, packet
+        self.unread, self.definition = unread, definition
         self.days: set[date] = set()
         self.sorted: list[UInt64] = []
 
@@ -77,7 +78,8 @@ class Received:
         names = ["file_sha256", "sequence_count", *self.packet.identity]
         for path in data_files(delta, [day]):
             rows = pq.ParquetFile(path).read(columns=names)
-            rows = rows.filter(pc.invert(pc.is_in(rows["file_sha256"], self.unread)))
+            read = [sha256 for sha256 in rows["file_sha256"].unique().to_pylist() if sha256 not in self.unread]
+            rows = rows.filter(pc.is_in(rows["file_sha256"], pa.array(read, pa.string())))
             self._note(np.sort(identities(self.packet, {name: rows[name].to_numpy() for name in names[1:]})))
 
 

@@ -46,9 +46,9 @@ def take_in(lake: Lake, paths: list[Path], run_id: str, now: datetime, settle_se
     _note_refused(lake, landed, run_id)
     intake = Intake(landed)
     pending = pending_receipts(lake)
+    unread = {receipt.file_sha256 for receipt in pending}
     for start in range(0, len(pending), FILES_PER_COMMIT):
-        later = frozenset(receipt.file_sha256 for receipt in pending[start + FILES_PER_COMMIT :])
-        _decode_batch(lake, pending[start : start + FILES_PER_COMMIT], run_id, intake, later)
+        _decode_batch(lake, pending[start : start + FILES_PER_COMMIT], run_id, intake, unread)
     return intake
 
 
@@ -79,11 +79,13 @@ def pending_receipts(lake: Lake) -> list[Receipt]:
     return sorted(pending, key=lambda receipt: (receipt.received_at, receipt.name))
 
 
-def _decode_batch(lake: Lake, receipts: list[Receipt], run_id: str, intake: Intake, later: frozenset[str]) -> None:
+def _decode_batch(lake: Lake, receipts: list[Receipt], run_id: str, intake: Intake, unread: set[str]) -> None:
+    """Decode files in order of arrival, then write the books about them; takes them out of `unread`."""
     rows, touched = OpsRows(), defaultdict[tuple[str, str], set[date]](set)
     today, fresh = definitions_today(lake), set[str]()
     earlier = {(row["definition"], row["file_sha256"]): row for row in _ingested(lake, today)}
-    for place, receipt in enumerate(receipts):
+    unread.difference_update(sha256 for _, sha256 in earlier)
+    for receipt in receipts:
         instrument = (receipt.mission, receipt.instrument)
         if instrument not in today:
             rows.add("files", **_undefined(receipt, run_id))
@@ -93,9 +95,8 @@ def _decode_batch(lake: Lake, receipts: list[Receipt], run_id: str, intake: Inta
         elif (today[instrument], receipt.file_sha256) in earlier:
             rows.add("files", **_same_bytes(receipt, earlier[today[instrument], receipt.file_sha256], run_id))
         else:
-            unread = later.union(other.file_sha256 for other in receipts[place + 1 :])
-            done = {sha256 for definition, sha256 in earlier if definition == today[instrument]}
-            decoded = decode_file(lake, receipt, unread - done)
+            decoded = decode_file(lake, receipt, unread)
+            unread.discard(receipt.file_sha256)
             fresh.add(receipt.file_sha256)
             row = _note_decoded(decoded, run_id, rows, intake)
             earlier[decoded.definition, receipt.file_sha256] = row

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -76,10 +77,10 @@ class Tags:
     day: NDArray[np.int32]
 
 
-def decode_file(lake: Lake, receipt: Receipt, later: frozenset[str] = frozenset()) -> Decoded:
+def decode_file(lake: Lake, receipt: Receipt, unread: AbstractSet[str] = frozenset()) -> Decoded:
     """Decode an archived file into the L0 tables of its instrument, exactly once.
 
-    `later` are hashes of files that are to be decoded after this one; a packet of theirs never makes one of this file a
+    `unread` are hashes of files that are still to be decoded; a packet of theirs never makes one of this file a
     repetition, even if a run that was killed has left it in the lake.
     Raises StorageError or TableError if something cannot be read or written; nothing of the file is visible then.
     """
@@ -87,8 +88,7 @@ def decode_file(lake: Lake, receipt: Receipt, later: frozenset[str] = frozenset(
     instrument = mission.instrument(receipt.instrument)
     decoded = Decoded(receipt, l0_definition(mission, instrument))
     with ExitStack() as stack:
-        decoder = FileDecoder(lake, mission, instrument, decoded, stack)
-        decoder.unread = later | {receipt.file_sha256}
+        decoder = FileDecoder(lake, mission, instrument, decoded, stack, unread)
         path = RawArchive(lake).bytes_path(receipt)
         with reading(path), path.open("rb") as stream:
             for chunk in scan_packets(stream, instrument.packets):
@@ -101,11 +101,17 @@ class FileDecoder:
     """Decodes one file chunk by chunk."""
 
     def __init__(
-        self, lake: Lake, mission: Mission, instrument: Instrument, decoded: Decoded, stack: ExitStack
+        self,
+        lake: Lake,
+        mission: Mission,
+        instrument: Instrument,
+        decoded: Decoded,
+        stack: ExitStack,
+        unread: AbstractSet[str] = frozenset(),
     ) -> None:
         self.lake, self.mission, self.instrument, self.decoded, self.stack = lake, mission, instrument, decoded, stack
         self.file_day = date.fromisoformat(decoded.receipt.day)
-        self.unread = frozenset({decoded.receipt.file_sha256})
+        self.unread = unread | {decoded.receipt.file_sha256}
         self.streams: dict[int, Stream] = {}
 
     def add(self, chunk: Chunk) -> None:
@@ -149,9 +155,7 @@ class FileDecoder:
         self.decoded.packets += len(offsets)
         self.decoded.bytes_decoded += int(lengths.sum())
 
-    def _keep(
-        self, stream: Stream, chunk: Chunk, offsets: Int64, lengths: Int64, good: Mask
-    ) -> tuple[Int64, Int64]:
+    def _keep(self, stream: Stream, chunk: Chunk, offsets: Int64, lengths: Int64, good: Mask) -> tuple[Int64, Int64]:
         """The good packets; the others are quarantined."""
         if good.all():
             return offsets, lengths
@@ -162,9 +166,7 @@ class FileDecoder:
         for at in np.flatnonzero(refused).tolist():
             offset, length = chunk.base + int(offsets[at]), int(lengths[at])
             detail = f"a {stream.packet.name} packet whose {length} bytes do not fit its definition"
-            self.decoded.stretches.append(
-                Stretch(offset, length, Reason.BAD_LAYOUT, detail, stream.packet.apids[0], 1)
-            )
+            self.decoded.stretches.append(Stretch(offset, length, Reason.BAD_LAYOUT, detail, stream.packet.apids[0], 1))
 
     def _write(self, stream: Stream, columns: Columns, extra: Extra) -> None:
         if not len(columns["byte_offset"]):  # type: ignore[arg-type]
@@ -201,7 +203,8 @@ class FileDecoder:
     def _tag(self, columns: Mapping[str, NDArray[np.generic] | Ragged]) -> Tags:
         clock = self.instrument.clock
         coarse = np.asarray(columns[clock.coarse]).astype(np.int64)
-        fine = np.asarray(columns[clock.fine]).astype(np.int64) if clock.fine is not None and clock.fine in columns else None
+        has_fine = clock.fine is not None and clock.fine in columns
+        fine = np.asarray(columns[str(clock.fine)]).astype(np.int64) if has_fine else None
         tt2000 = tt2000_from_met(clock, coarse, fine)
         return self._tags(tt2000, believable(clock, self.mission.valid_time, tt2000, fine))
 
@@ -239,9 +242,7 @@ class FileDecoder:
             "file_sha256": arrow.repeated(self.decoded.receipt.file_sha256, count),
         }
         names = [column.name for column in table.columns if column.name != "day"]
-        arrays = [
-            special[name] if name in special else arrow.column(table, name, columns[name]) for name in names
-        ]
+        arrays = [special[name] if name in special else arrow.column(table, name, columns[name]) for name in names]
         return pa.Table.from_arrays(arrays, names)
 
     def commit(self) -> None:

@@ -107,7 +107,7 @@ def _write(path: Path, lake: Lake, signature: str) -> None:
 def _duckdb_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except (duckdb.IOException, duckdb.FatalException) as error:
+    except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
         reason = " ".join(str(error).split())
         raise StorageError(f"{path}: cannot be built ({reason}). Free space or restore what is missing.") from None
 

@@ -108,7 +108,7 @@ def days_of(day: str | None, first: str | None, stop: str | None) -> set[date] |
 def parse_day(text: str) -> date:
     """A UTC day such as 2024-09-16."""
     try:
-        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007  a plain date
+        return datetime.strptime(text, "%Y-%m-%d").date()
     except ValueError:
         raise ConfigurationError(f"{text!r} is no day. Write it as 2024-09-16.") from None
 
@@ -123,7 +123,7 @@ def ingest(paths: list[Path], root: Root = None, json: Json = False, verbose: Ve
 
 
 @app.command(epilog="Example: swxlake transform --dry-run")
-def transform(
+def transform(  # noqa: PLR0913, PLR0917  each parameter is an option
     tables: Tables = None,
     day: Day = None,
     first: From = None,
@@ -143,7 +143,7 @@ def transform(
 
 
 @app.command(epilog="Example: swxlake check padre.meddea_l1_photon --day 2024-09-16")
-def check(
+def check(  # noqa: PLR0913, PLR0917  each parameter is an option
     tables: Tables = None,
     day: Day = None,
     first: From = None,
@@ -158,7 +158,7 @@ def check(
 
 
 @app.command(epilog="Example: swxlake export --from 2024-09-01 --to 2024-10-01")
-def export(
+def export(  # noqa: PLR0913, PLR0917  each parameter is an option
     tables: Tables = None,
     day: Day = None,
     first: From = None,
@@ -190,7 +190,7 @@ def _run_stage(
 
 def _selection(
     lake: Lake, tables: list[str] | None, day: str | None, first: str | None, stop: str | None, force: bool
-) -> night.Selection:  # type: ignore[name-defined]  # noqa: F821
+) -> night.Selection:  # type: ignore[name-defined]
     from swxlake.night import Selection  # noqa: PLC0415
 
     return Selection(tables_named(lake, tables), days_of(day, first, stop), force)
@@ -268,7 +268,7 @@ def status(root: Root = None, json: Json = False, verbose: Verbose = 0) -> None:
 
 
 @app.command(epilog="Example: swxlake simulate padre/meddea --day 2026-08-01 --out drop --seed 7")
-def simulate(
+def simulate(  # noqa: PLR0913, PLR0917  each parameter is an option
     target: Annotated[str, typer.Argument(metavar="MISSION[/INSTRUMENT]", help="What to simulate.")],
     day: Annotated[str, typer.Option("--day", help="The UTC day.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write the files to.")],
@@ -316,7 +316,7 @@ def main() -> None:
         log.debug("the operating system refused", exc_info=error)
         print(f"swxlake: {_refusal(error)}", file=sys.stderr)
         code = 1
-    except Exception as error:  # noqa: BLE001  the last resort, so that the exit code is 3
+    except Exception as error:  # the last resort, so that the exit code is 3
         log.debug("internal error", exc_info=error)
         print(f"swxlake: internal error: {type(error).__name__}: {error}. Run with -vv for the place.", file=sys.stderr)
         code = 3
@@ -341,5 +341,5 @@ def _refusal(error: OSError) -> str:
 
 def _closed_pipe() -> int:
     """The reader has gone (`| head`): nothing more can be said."""
-    sys.stdout = None  # type: ignore[assignment]
+    sys.stdout = None
     return 0

@@ -11,17 +11,15 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import duckdb
-
 from exports.export import export_all
 from ingest.intake import Intake, take_in
-from lake import catalog
+from lake.catalog import refresh
 from lake.clock import utc_now
 from lake.config import Settings
 from lake.definitions import Table
-from lake.errors import ConfigurationError, StorageError
+from lake.errors import ConfigurationError
 from lake.ledger import new_run_id
-from lake.store import Lake, writing
+from lake.store import Lake
 from quality.checks import check_all
 from swxlake.outcome import Outcome
 from transforms.engine import build_all, plan_all
@@ -50,7 +48,7 @@ def run_night(lake: Lake, settings: Settings, inbox: Path | None) -> Outcome:
 def ingest(lake: Lake, settings: Settings, paths: list[Path]) -> Outcome:
     """Land files and decode what is not decoded yet."""
     intake = take_in(lake, paths, new_run_id(utc_now()), utc_now(), settings.settle_seconds)
-    _refresh(lake)
+    refresh(lake)
     outcome = Outcome(facts={"ingest": _intake_facts(intake)})
     landed = intake.landed
     outcome.notes += [f"{path.name}: still growing; it will be taken the next time" for path in landed.growing]
@@ -61,19 +59,11 @@ def ingest(lake: Lake, settings: Settings, paths: list[Path]) -> Outcome:
         f"{receipt.name}: same name, other bytes; both kept, this is revision {receipt.revision}"
         for receipt in landed.revisions
     ]
-    outcome.problems += [f"{name}: archived but not decoded, its instrument defines no packets" for name in intake.undefined]
+    outcome.problems += [
+        f"{name}: archived but not decoded, its instrument defines no packets" for name in intake.undefined
+    ]
     outcome.problems += _quarantined(intake)
     return outcome
-
-
-def _refresh(lake: Lake) -> None:
-    """Let the catalog show the newest tables. Raises StorageError if it cannot be written."""
-    try:
-        with writing(lake.root):
-            catalog.refresh(lake)
-    except duckdb.Error as error:
-        reason = " ".join(str(error).split())
-        raise StorageError(f"{lake.catalog}: {reason}. Free space or give the right to write, then repeat.") from None
 
 
 def _intake_facts(intake: Intake) -> dict[str, int]:
@@ -110,9 +100,10 @@ def transform(lake: Lake, selection: Selection) -> Outcome:
     """Build every table-day that is out of date."""
     tables = _with_transform(selection.tables)
     built = build_all(lake, new_run_id(utc_now()), tables, selection.days, selection.force)
-    _refresh(lake)
+    refresh(lake)
     rows = sum(rows for _, rows in built.done)
-    outcome = Outcome(facts={"transform": {"table_days_built": len(built.done), "rows": rows, "failed": len(built.failed)}})
+    facts = {"table_days_built": len(built.done), "rows": rows, "failed": len(built.failed)}
+    outcome = Outcome(facts={"transform": facts})
     outcome.problems += [f"{step.table.address}@{step.day}: {error}" for step, error in built.failed]
     return outcome
 
@@ -134,7 +125,7 @@ def _with_transform(tables: list[Table] | None) -> list[Table] | None:
 def check(lake: Lake, selection: Selection) -> Outcome:
     """Measure and judge every table-day whose state was not judged yet."""
     checked = check_all(lake, new_run_id(utc_now()), selection.tables, selection.days, selection.force)
-    _refresh(lake)
+    refresh(lake)
     by_severity = {"fail": "failed", "warn": "warnings", "info": "alarms"}
     counts = {word: sum(row[3] == severity for row in checked.broken) for severity, word in by_severity.items()}
     outcome = Outcome(facts={"check": {"table_days": checked.table_days, **counts}})
@@ -153,7 +144,7 @@ def _finding(value: float, detail: str) -> str:
 def export(lake: Lake, selection: Selection) -> Outcome:
     """Write a CDF for every product-day whose checks passed and whose file is not up to date."""
     exported = export_all(lake, new_run_id(utc_now()), selection.tables, selection.days, selection.force)
-    _refresh(lake)
+    refresh(lake)
     published = [str(path.relative_to(lake.root)) for path in exported.published]
     outcome = Outcome(facts={"export": {"published": len(published), "unchanged": exported.unchanged}})
     if published:

@@ -36,7 +36,7 @@ class Format(StrEnum):
 
 
 def run_query(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyRelation | None:
-    """The result of one query; None for a statement without one. Raises ConfigurationError with DuckDB's explanation."""
+    """The result of one query; None for a statement without one. Raises ConfigurationError with DuckDB's words."""
     try:
         return connection.sql(query)
     except duckdb.Error as error:

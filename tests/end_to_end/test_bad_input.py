@@ -20,12 +20,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from ingest.landing import land
 from swxlake.cli import main  # noqa: TID251  the tests take the user's place
 from tests.meddea import (
     CHECKOUT,
     MISSIONS,
     MIXED_FILE,
     NOON,
+    NOW,
     PHOTON_FILE,
     SPECTRUM_FILE,
     drop,
@@ -74,7 +76,7 @@ def swxlake(*arguments: object) -> Ended:
     code = left.value.code or 0
     assert isinstance(code, int)
     out.flush()
-    return Ended(code, out.buffer.getvalue(), err.getvalue())  # type: ignore[attr-defined]
+    return Ended(code, out.buffer.getvalue(), err.getvalue())
 
 
 def published(ended: Ended) -> list[str]:
@@ -241,7 +243,7 @@ def test_a_failed_check_stops_the_export_of_its_product_and_nothing_else(
         (["sql", "SELECT 1", "--format", "xml"], r"Invalid value for '--format'.*'xml'"),
         (["sql", "SELECT 1", "--file", "q.sql"], r"a query and --file exclude each other\. Give one of them\."),
         (["sql", "--file", "/nowhere/q.sql"], r"/nowhere/q\.sql: cannot be read .* Give a file with one query\."),
-        (["sql", "SELECT 1", "--output", "/tmp"], r"/tmp: is a folder\. Give --output the name of a file\."),
+        (["sql", "SELECT 1", "--output", "/usr"], r"/usr: is a folder\. Give --output the name of a file\."),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_what_to_do(root: Path, arguments: list[str], words: str) -> None:
@@ -269,7 +271,7 @@ def test_a_place_that_is_not_there_is_named(root: Path, arguments: list[str], co
     ("where", "code", "words"),
     [
         ("s3://bucket/lake", 2, "this version keeps a lake in a folder"),
-        ("/tmp/a*b", 2, "Choose a folder without them"),
+        ("/nowhere/a*b", 2, "Choose a folder without them"),
         ("/proc/lake", 1, "/proc/lake"),
         ("/dev/null/lake", 1, "Not a directory"),
     ],
@@ -371,7 +373,18 @@ def test_all_formats_hold_the_same_values(root: Path, tmp_path: Path) -> None:
         for n, t in enumerate(temperatures)
     ]
     assert [list(row.values()) for row in out["json"].json] == expected
-    assert list(out["json"].json[0]) == "n t total time day list nothing text twice twice_10".split()
+    assert list(out["json"].json[0]) == [
+        "n",
+        "t",
+        "total",
+        "time",
+        "day",
+        "list",
+        "nothing",
+        "text",
+        "twice",
+        "twice_10",
+    ]
     lines = list(csv.reader(io.StringIO(out["csv"].text)))[1:]
     assert [(int(r[0]), float(r[1]), int(float(r[2])), r[4], r[6], r[7], *r[8:]) for r in lines] == [
         (n, t, 15, DAY, "", 'a,"b"', "1", "2") for n, t in enumerate(temperatures)
@@ -385,7 +398,9 @@ def test_all_formats_hold_the_same_values(root: Path, tmp_path: Path) -> None:
 
 
 def test_json_has_null_for_what_json_cannot_say(root: Path) -> None:
-    query = "SELECT 'nan'::DOUBLE AS a, 'inf'::DOUBLE AS b, ['nan'::FLOAT, 1] AS c, 1.5::DECIMAL(4, 2) AS d, '\\x01'::BLOB AS e"
+    query = """
+        SELECT 'nan'::DOUBLE AS a, 'inf'::DOUBLE AS b, ['nan'::FLOAT, 1] AS c, 1.5::DECIMAL(4, 2) AS d,
+            '\\x01'::BLOB AS e"""
     assert swxlake("sql", query, "--root", root, "--json").json == [
         {"a": None, "b": None, "c": [None, 1.0], "d": 1.5, "e": "01"}
     ]
@@ -405,17 +420,28 @@ os.execv(sys.executable, [sys.executable, "-c", run, *sys.argv[2:]])
 
 
 def confined(limit: int, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own, bound by the rights of files, and by a limit on their size if there is one."""
+    """The command in a process of its own, bound by the rights of files, and by a limit on their size if not 0."""
     command = [sys.executable, "-c", CONFINED, str(limit), *map(str, arguments)]
     settings = {**os.environ, "SWXLAKE_SETTLE_SECONDS": "0"}
     return subprocess.run(command, cwd=CHECKOUT, env=settings, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("limit", [100, 2_500, 5_000, 60_000])
+@pytest.mark.parametrize(
+    ("archived", "limit"),
+    [
+        pytest.param(False, 100, id="first receipt"),
+        pytest.param(False, 60_000, id="last raw file"),
+        pytest.param(True, 500, id="first table"),
+        pytest.param(True, 3_700, id="another table"),
+        pytest.param(True, 60_000, id="catalog"),
+    ],
+)
 def test_a_full_disk_is_a_clear_error_and_nothing_half_written_is_visible(
-    place: Path, tmp_path: Path, limit: int
+    place: Path, tmp_path: Path, archived: bool, limit: int
 ) -> None:
     lake = empty_lake(tmp_path / "lake")
+    if archived:
+        land(lake, [place / "inbox"], NOW, 0)
     full = confined(limit, "ingest", place / "inbox", "--root", lake.root)
     assert (full.returncode, full.stdout, full.stderr.count("\n")) == (1, "", 1), full.stderr
     assert full.stderr.startswith(f"swxlake: {lake.root}/")

@@ -164,7 +164,7 @@ MUTATIONS = (flip, cut, insert, swap, zero)
 
 def mutate(originals: list[bytes], seed: int) -> tuple[bytes, bytes, int]:
     """An original, what has become of it, and by how many corruptions."""
-    rng = random.Random(seed)  # noqa: S311  a seeded sequence is wanted here
+    rng = random.Random(seed)
     [original] = rng.choices(originals, weights=(4, 3, 1, 2))  # the shorter ones are decoded faster
     data, corruptions = bytearray(original), rng.choice((1, 1, 1, 2, 3))
     for _ in range(corruptions):
@@ -189,7 +189,7 @@ def assert_all_bytes_accounted_for(decoded: Decoded, rows: Rows, data: bytes) ->
 def test_a_mutated_file_is_decoded_but_for_its_damaged_packets(
     originals: list[bytes], memory: list[MemoryFiles], block: int
 ) -> None:
-    known = {}
+    known: dict[bytes, bytes] = {}
     for original in originals:
         _, at = decode(original, memory)
         known |= {packet: at[original.index(packet)] for packet in split(original)}

@@ -13,7 +13,7 @@ import pytest
 from ingest.gaps import find_gaps
 from lake.ledger import read_ops
 from lake.store import Lake
-from tests.meddea import NOON, drop, empty_lake, housekeeping, met, register, take
+from tests.meddea import NOON, drop, empty_lake, housekeeping, met, missions_with_policy, register, take
 
 START = datetime(2024, 9, 16, 12, tzinfo=UTC)
 
@@ -123,6 +123,23 @@ def test_each_apid_of_an_instrument_has_its_own_gaps(lake: Lake) -> None:
     send(lake, 1, housekeeping(1), register(1), housekeeping(2, NOON + 5), register(4, NOON + 5))
     send(lake, 2, housekeeping(4, NOON + 10), register(5, NOON + 10))
     assert stored(lake) == [(153, date(2024, 9, 16), 2), (163, date(2024, 9, 16), 1)]
+
+
+def test_news_of_one_packet_type_leave_the_gaps_of_another_alone(lake: Lake) -> None:
+    next_day = met(2024, 9, 17, 12)
+    send(lake, 1, register(1, next_day), register(4, next_day + 1), housekeeping(2, next_day))
+    assert stored(lake) == [(153, date(2024, 9, 17), 2)]
+    send(lake, 2, housekeeping(1))
+    assert stored(lake) == [(153, date(2024, 9, 17), 2)]
+
+
+def test_a_gap_that_another_clock_policy_moves_to_another_day_is_there_once(lake: Lake, tmp_path: Path) -> None:
+    late = met(2024, 9, 17, 23, 59, 57)
+    send(lake, 1, housekeeping(1), housekeeping(3, late))
+    assert stored(lake) == [(163, date(2024, 9, 17), 1)]
+    posix = empty_lake(lake.root, missions_with_policy(tmp_path / "missions", "posix"))
+    take(posix, run="again")
+    assert stored(posix) == [(163, date(2024, 9, 18), 1)]
 
 
 def test_a_damaged_packet_shows_as_a_gap_of_one(lake: Lake) -> None:

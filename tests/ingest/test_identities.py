@@ -60,7 +60,7 @@ def test_the_first_of_equal_packets_is_new_and_all_others_are_not(lake: Lake) ->
 
 
 def test_many_calls_remember_what_one_call_would(lake: Lake) -> None:
-    rng = random.Random(5)  # noqa: S311  a seeded sequence is wanted here
+    rng = random.Random(5)
     packets = [(rng.randrange(40), NOON, rng.randrange(4)) for _ in range(400)]
     known = received(lake)
     by_call = [bool(known.seen(columns(packet), [DAY])[0]) for packet in packets]

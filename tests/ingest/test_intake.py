@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import permutations
+from itertools import count, permutations
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ from ingest import intake, l0
 from ingest.intake import pending_receipts
 from lake.ledger import current_contents, read_ops
 from lake.store import Lake
-from lake.tables import scan
+from lake.tables import append, append_ops, scan
 from tests.meddea import (
     CLOCK_INVALID,
-    MIXED_FILE,
     MISSIONS,
+    MIXED_FILE,
     NOON,
     PHOTON_FILE,
     RETRANSMITTED,
@@ -49,7 +49,7 @@ class KilledError(Exception):
 def inbox(tmp_path: Path) -> Path:
     """Three files that share packets, with damage, an impossible clock and a gap."""
     folder = tmp_path / "inbox"
-    hk = [housekeeping(count, NOON + 5 * count) for count in range(9)]
+    hk = [housekeeping(number, NOON + 5 * number) for number in range(9)]
     drop(folder, "padreMDU8_240916120000.dat", *hk[:4], register(1), b"junk", photon(1), photon(2, NOON + 1))
     drop(folder, "padreMDU8_240916120001.dat", *hk[2:5], photon(2, NOON + 1), photon(3, 0), hk[5][:13])
     drop(folder, "padreMDU8_240916120002.dat", *hk[3:5], *hk[7:], register(1), photon(5, met(2024, 9, 17)))
@@ -116,23 +116,29 @@ def test_a_run_killed_between_l0_and_its_books_is_made_good_by_the_next(
     tmp_path: Path, inbox: Path, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
     lake = empty_lake(tmp_path / "lake")
-    with monkeypatch.context() as patched, pytest.raises(KilledError):
-        patched.setattr(intake, "append_ops", killer(intake.append_ops, lambda _, name, __: name == table))
-        take(lake, inbox, run="killed")
+    with monkeypatch.context() as patched:
+        patched.setattr(intake, "append_ops", killer(append_ops, lambda _, name, __: name == table))
+        with pytest.raises(KilledError):
+            take(lake, inbox, run="killed")
     assert rows(lake, "l0_housekeeping").height == 11
     take(lake, inbox, run="next")
     assert state(lake) == undisturbed(tmp_path, inbox)
     assert stored_twice(lake) == []
 
 
-@pytest.mark.parametrize("commits", range(9))
+@pytest.mark.parametrize("commits", [0, 2, 5, 8])
 def test_a_run_killed_after_any_number_of_l0_commits_is_made_good_by_the_next(
     tmp_path: Path, inbox: Path, monkeypatch: pytest.MonkeyPatch, commits: int
 ) -> None:
-    lake, done = empty_lake(tmp_path / "lake"), []
-    with monkeypatch.context() as patched, pytest.raises(KilledError):
-        patched.setattr(l0, "append", killer(l0.append, lambda *_: len(done) == commits or done.append(1)))
-        take(lake, inbox, run="killed")
+    lake, done = empty_lake(tmp_path / "lake"), count(1)
+
+    def is_due(*_: object) -> bool:
+        return next(done) > commits
+
+    with monkeypatch.context() as patched:
+        patched.setattr(l0, "append", killer(append, is_due))
+        with pytest.raises(KilledError):
+            take(lake, inbox, run="killed")
     take(lake, inbox, run="next")
     assert state(lake) == undisturbed(tmp_path, inbox)
     assert stored_twice(lake) == []
@@ -142,9 +148,10 @@ def test_a_run_killed_while_landing_is_made_good_by_the_next(
     tmp_path: Path, inbox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake = empty_lake(tmp_path / "lake")
-    with monkeypatch.context() as patched, pytest.raises(KilledError):
+    with monkeypatch.context() as patched:
         patched.setattr(intake, "pending_receipts", killer(intake.pending_receipts, lambda _: True))
-        take(lake, inbox, run="killed")
+        with pytest.raises(KilledError):
+            take(lake, inbox, run="killed")
     take(lake, run="next")
     assert state(lake) == undisturbed(tmp_path, inbox)
 
@@ -161,7 +168,7 @@ def test_the_number_of_files_per_commit_changes_nothing(
 
 def test_in_whatever_order_files_arrive_l1_has_one_of_each_packet(tmp_path: Path, inbox: Path) -> None:
     seen = set()
-    for number, order in enumerate(permutations(sorted(inbox.iterdir()))):
+    for number, order in enumerate(list(permutations(sorted(inbox.iterdir())))[::2]):
         lake = empty_lake(tmp_path / f"lake_{number}")
         for run, path in enumerate(order):
             take(lake, path, run=f"run {run}")

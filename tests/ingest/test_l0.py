@@ -93,9 +93,7 @@ def test_every_field_is_kept_as_sent(lake: Lake) -> None:
         pytest.param(0xFFFFFFFF, 0, id="last second of the counter"),
     ],
 )
-def test_an_impossible_clock_keeps_its_row_on_the_files_day_without_a_time(
-    lake: Lake, time_s: int, ticks: int
-) -> None:
+def test_an_impossible_clock_keeps_its_row_on_the_files_day_without_a_time(lake: Lake, time_s: int, ticks: int) -> None:
     intake = taken(lake, photon(1), photon(2, time_s, ticks, clocks=(0, 39_062)), photon(3, NOON + 1))
     assert (intake.packets, intake.clock_invalid) == (3, 1)
     for table, chosen in (("l0_photon_packet", 1), ("l0_photon", 2)):
@@ -208,7 +206,8 @@ def test_a_file_of_nothing_but_noise_gives_no_row_and_is_accounted_for(lake: Lak
 
 
 def test_where_chunks_are_cut_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    good = [packet for count in range(60) for packet in (photon(count, NOON + count), housekeeping(count, NOON + count))]
+    pairs = [(photon(count, NOON + count), housekeeping(count, NOON + count)) for count in range(60)]
+    good = [packet for pair in pairs for packet in pair]
     damaged = good[7][:11] + b"\xff" * 30
     file = [*good[:40], damaged, *good[40:80], bytes(500), build_packet(500, "1" * 800), *good[80:], *good[:9], HK0[:9]]
     found = {}
