@@ -99,7 +99,8 @@ def yardstick(root: Path) -> dict[str, float]:
     """CPU seconds of writing the committed rows of the photon tables with pyarrow."""
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    from lake.tables import data_files, open_table, parquet_options  # noqa: PLC0415
+    from lake.reading import data_files, open_table  # noqa: PLC0415
+    from lake.tables import parquet_options  # noqa: PLC0415
 
     lake = Lake(root, read_definitions(CHECKOUT / "missions"))
     seconds = 0.0

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """CPU time of a night with nothing new, on a lake that holds a simulated day; a process of its own, median of rounds.
 
-    python -m bench.quiet_night --rounds 5
+python -m bench.quiet_night --rounds 5
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from lake.config import CHECKOUT
 
 SWXLAKE = str(Path(sys.executable).with_name("swxlake"))
+
 
 def _night(root: Path, inbox: Path) -> float:
     """CPU seconds of one night, user and system, children's included."""

@@ -21,8 +21,8 @@ from cdflib.cdfwrite import CDF
 
 from exports.cdf_records import CDF_TYPES, Block, open_values, write_block, write_index
 from exports.cdf_spec import GlobalAttributes, Values, VariableSpec, check_structure, numbers
-from lake.leap_seconds import LEAP_SECONDS
 from lake.errors import ExportError
+from lake.leap_seconds import LEAP_SECONDS
 
 MAX_RECORDS = 2**31 - 1
 # Offsets in a variable's descriptor record (zVDR) and in the file's (GDR), which cdflib writes with empty values.

@@ -20,8 +20,9 @@ from lake.clock import utc_now
 from lake.definitions import Instrument, Mission, Product, Table
 from lake.errors import ExportError
 from lake.ledger import current_contents, fingerprint, read_contents, read_ops, release
+from lake.reading import data_files, open_table
 from lake.store import Journal, Lake, writing
-from lake.tables import append_ops, data_files, open_table
+from lake.tables import append_ops
 
 if TYPE_CHECKING:  # loading the CDF library takes half a second, which a night without news should not cost
     from exports.cdf import WrittenProduct
@@ -238,9 +239,7 @@ def _origin(lake: Lake, books: Books, table: Table, day: date) -> tuple[tuple[st
     """Names of the raw files with packets in the product, and the date of the newest file, calibration or code."""
     ancestors = _ancestors(lake, table)
     sources = [t.address for t in ancestors if t.level == "l0"]
-    rows = books.origins.filter(
-        pl.col("table_name").is_in(sources), pl.col("day") == day, pl.col("new_rows") > 0
-    )
+    rows = books.origins.filter(pl.col("table_name").is_in(sources), pl.col("day") == day, pl.col("new_rows") > 0)
     files = [books.files[sha] for sha in rows["file_sha256"].unique().to_list() if sha in books.files]
     instrument = lake.definitions.instrument(table)
     names = {name for t in ancestors for name in (*t.calibrations, *t.optional_calibrations)}
@@ -253,5 +252,3 @@ def _ancestors(lake: Lake, table: Table) -> list[Table]:
     """The table and everything it descends from."""
     inputs = [lake.definitions.tables[f"{table.mission}.{name}"] for name in table.inputs.values()]
     return [table, *(ancestor for source in inputs for ancestor in _ancestors(lake, source))]
-
-

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ingest.unpack import Ragged
 from lake.definitions import Table
-from lake.tables import column_type
+from lake.reading import column_type
 
 Mask = NDArray[np.bool_]
 

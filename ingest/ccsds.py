@@ -33,6 +33,7 @@ class Reason(StrEnum):
     ALL_ZERO = "ALL_ZERO"
     UNKNOWN_APID = "UNKNOWN_APID"
     BAD_LAYOUT = "BAD_LAYOUT"
+    NO_DEFINITION = "NO_DEFINITION"
 
 
 @dataclass(frozen=True)

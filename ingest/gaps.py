@@ -10,8 +10,9 @@ import polars as pl
 
 from lake.definitions import Table
 from lake.ledger import read_ops
+from lake.reading import scan, stored_days
 from lake.store import Lake
-from lake.tables import replace_ops, scan, stored_days
+from lake.tables import replace_ops
 
 SEQUENCE_COUNTS = 1 << 14  # CCSDS 133.0-B-2, 4.1.3.4: the packet sequence count has 14 bits
 

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lake.definitions import Packet, Table
+from lake.reading import data_files, open_table, stored_definition
 from lake.store import Lake
-from lake.tables import data_files, open_table, stored_definition
 
 UInt64 = NDArray[np.uint64]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from ingest.ccsds import Stretch
+from ingest.ccsds import Reason, Stretch
 from ingest.gaps import update_gaps
 from ingest.l0 import Decoded, decode_file
 from ingest.landing import Landed, land, refused_rows
@@ -89,6 +89,7 @@ def _decode_batch(lake: Lake, receipts: list[Receipt], run_id: str, intake: Inta
         instrument = (receipt.mission, receipt.instrument)
         if instrument not in today:
             rows.add("files", **_undefined(receipt, run_id))
+            rows.add("quarantine", **_stretch_row(Decoded(receipt, ""), _whole(receipt), run_id))
             intake.undefined.append(receipt.name)
         elif receipt.bytes == 0:
             rows.add("files", **_file_row(Decoded(receipt, today[instrument]), run_id, "empty", "holds no byte"))
@@ -185,8 +186,14 @@ def _file_row(decoded: Decoded, run_id: str, status: str, reason: str) -> dict[s
 
 def _undefined(receipt: Receipt, run_id: str) -> dict[str, Any]:
     """A file of an instrument without packet definitions: archived, refused, all of its bytes quarantined."""
-    reason = f"NO_DEFINITION: missions/{receipt.mission}/{receipt.instrument} defines no packets"
+    whole = _whole(receipt)
+    reason = f"{whole.reason}: {whole.detail}"
     return _file_row(Decoded(receipt, ""), run_id, "refused", reason) | {"bytes_quarantined": receipt.bytes}
+
+
+def _whole(receipt: Receipt) -> Stretch:
+    detail = f"missions/{receipt.mission}/{receipt.instrument} defines no packets"
+    return Stretch(0, receipt.bytes, Reason.NO_DEFINITION, detail)
 
 
 def _same_bytes(receipt: Receipt, earlier: dict[str, Any], run_id: str) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from lake.definition_files import read_definitions
 from lake.definitions import Calibration, Column, Instrument, Mission, Table
 from lake.errors import ConfigurationError, DefinitionError, StorageError
 from lake.ledger import fingerprint
+from lake.reading import data_files, open_table, partitioned, stored_columns
 from lake.store import Lake, writing
-from lake.tables import data_files, open_table, partitioned
 
 SQL_VIEWS = CHECKOUT / "sql" / "views"
 SQL_TYPES = {
@@ -150,8 +150,11 @@ def _build(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
     for mission, instrument in _instruments(lake):
         for name in sorted({c.name for c in instrument.calibrations}):
             _create_calibration(connection, mission, instrument, name)
+        _create_facts(connection, mission, instrument)
+    schemas = {"ops", *(mission.name for mission in lake.definitions.missions)}
     for path in sorted(SQL_VIEWS.glob("*.sql")):
-        _run_view(connection, path)
+        if path.name.split(".")[0] in schemas:
+            _run_view(connection, path)
 
 
 def _instruments(lake: Lake) -> Iterator[tuple[Mission, Instrument]]:
@@ -180,9 +183,12 @@ def _select(lake: Lake, table: Table) -> str:
     if not files:
         nothing = ", ".join(f"NULL::{_sql_type(c)} AS {_name(c)}" for c in table.columns)
         return f"SELECT {nothing} WHERE false"
-    names = ", ".join(f"{_name(c)}::{_sql_type(c)} AS {_name(c)}" for c in table.columns)
+    stored = stored_columns(delta) if delta is not None else set()
+    names = ", ".join(
+        f"{_name(c) if c.name in stored else 'NULL'}::{_sql_type(c)} AS {_name(c)}" for c in table.columns
+    )
     listed = ", ".join(f"'{_quoted(file)}'" for file in files)
-    options = "hive_partitioning=true, hive_types={'day': DATE}" if partitioned(table) else "hive_partitioning=false"
+    options = "hive_partitioning=true, hive_types={'day': DATE}" if partitioned(table) else "union_by_name=true"
     newest = ""
     if table.key and not partitioned(table):
         keys = ", ".join(f'"{key}"' for key in table.key)
@@ -195,13 +201,31 @@ def _create_calibration(
 ) -> None:
     """A table `<mission>.<instrument>_calibration_<name>` with the rows of all its dated files."""
     files = [c for c in instrument.calibrations if c.name == name]
-    rows = pl.concat([_dated(c) for c in files], how="diagonal_relaxed").to_arrow()
-    address = f'"{mission.name}"."{instrument.name}_calibration_{name}"'
-    connection.register("calibration_rows", rows)
-    connection.execute(f"CREATE TABLE {address} AS FROM calibration_rows")
-    connection.unregister("calibration_rows")
+    rows = pl.concat([_dated(c) for c in files], how="diagonal_relaxed")
     days = json.dumps([c.valid_from.isoformat() for c in files])
-    connection.execute(f"COMMENT ON TABLE {address} IS '{_quoted(f'Calibration {name}, valid from {days}')}'")
+    address = f'"{mission.name}"."{instrument.name}_calibration_{name}"'
+    _create_table(connection, address, rows, f"Calibration {name}, valid from {days}")
+
+
+def _create_facts(connection: duckdb.DuckDBPyConnection, mission: Mission, instrument: Instrument) -> None:
+    """Tables `<mission>.<instrument>_flags` and `<mission>.<instrument>_axis_<name>`, for readable masks and axes."""
+    flags = [{"name": f.name, "bit": f.bit, "mask": f.mask, "description": f.description} for f in instrument.flags]
+    _create_table(
+        connection, f'"{mission.name}"."{instrument.name}_flags"', pl.DataFrame(flags), "Bits of quality_flag"
+    )
+    axes = {axis.name: axis for table in instrument.tables for axis in table.axes}
+    for axis in axes.values():
+        cells = pl.DataFrame({"place": range(axis.size), "value": axis.values})
+        unit = f" [{axis.unit}]" if axis.unit else ""
+        address = f'"{mission.name}"."{instrument.name}_axis_{axis.name}"'
+        _create_table(connection, address, cells, f"{axis.description}{unit}; place counts from 0 along the axis")
+
+
+def _create_table(connection: duckdb.DuckDBPyConnection, address: str, rows: pl.DataFrame, comment: str) -> None:
+    connection.register("new_rows", rows.to_arrow())
+    connection.execute(f"CREATE TABLE {address} AS FROM new_rows")
+    connection.unregister("new_rows")
+    connection.execute(f"COMMENT ON TABLE {address} IS '{_quoted(comment)}'")
 
 
 def _dated(calibration: Calibration) -> pl.DataFrame:

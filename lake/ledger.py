@@ -17,8 +17,8 @@ import yaml
 from lake.config import CHECKOUT
 from lake.definitions import Instrument, Mission, Table
 from lake.errors import ConfigurationError
+from lake.reading import scan
 from lake.store import Lake
-from lake.tables import scan
 
 
 def new_run_id(now: datetime) -> str:

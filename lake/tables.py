@@ -12,48 +12,31 @@ import hashlib
 import json
 import logging
 import os
-import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import unquote
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
-from lake.definitions import Column, Table
+from lake.definitions import Table
 from lake.errors import TableError
+from lake.reading import arrow_schema, data_files, one_line, open_table, partitioned, stored_definition
 from lake.store import Lake, iso_day, writing
-
-if TYPE_CHECKING:
-    import polars as pl
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 20
 CHECKPOINT_EVERY = "50"  # commits; opening a table stays at a few milliseconds
 ROW_GROUP_VALUES = 1 << 20  # values of the widest column in a row group, about
-ARROW_TYPES = {
-    "bool": pa.bool_(),
-    "int8": pa.int8(),
-    "int16": pa.int16(),
-    "int32": pa.int32(),
-    "int64": pa.int64(),
-    "float32": pa.float32(),
-    "float64": pa.float64(),
-    "string": pa.string(),
-    "binary": pa.binary(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us", "UTC"),
-}
 
 
 @dataclass(frozen=True)
@@ -65,62 +48,23 @@ class Written:
     content: str
 
 
-def partitioned(table: Table) -> bool:
-    """Data tables are partitioned by day; the lake's own tables are small and are not."""
-    return table.mission != "ops"
-
-
-def column_type(column: Column) -> pa.DataType:
-    """Arrow type of a column; array columns are flat lists."""
-    item = ARROW_TYPES[column.type]
-    return pa.list_(item) if column.is_list else item
-
-
-def arrow_schema(table: Table) -> pa.Schema:
-    """The schema of a table, with unit, description and shape as field metadata."""
-    return pa.schema([_arrow_field(table, column) for column in table.columns])
-
-
-def _arrow_field(table: Table, column: Column) -> pa.Field:
-    metadata = {"comment": column.comment, "unit": column.unit}
-    if column.axes:
-        metadata["shape"] = ",".join(str(size) for size in table.shape(column))
-    return pa.field(column.name, column_type(column), nullable=True, metadata=metadata)
-
-
 def structure(table: Table) -> str:
     """Fingerprint of what the stored columns look like: names, types and shapes, but no words."""
     columns = [(c.name, c.type, table.shape(c), c.ragged) for c in table.columns]
     return hashlib.sha256(json.dumps(columns).encode()).hexdigest()
 
 
-def open_table(lake: Lake, table: Table) -> DeltaTable | None:
-    """The Delta table at its newest version, or None if nothing has been written to it."""
-    path = lake.table_path(table)
-    if not (path / "_delta_log").is_dir():
-        return None
-    try:
-        return DeltaTable(str(path))
-    except TableNotFoundError:
-        return None
-    except (DeltaError, OSError) as error:
-        reason = _one_line(error)
-        raise TableError(f"{path}: cannot be opened ({reason}). Restore it, or remove it and rebuild.") from None
-
-
-def _one_line(error: BaseException) -> str:
-    """The error's text without the arrows and colours of delta-rs."""
-    return " ".join(re.sub(r"\x1b\[[\d;]*m|↳", "", str(error)).split())[:300]
-
-
-def table_versions(lake: Lake, tables: Iterable[Table]) -> dict[str, int]:
-    """Delta version by table address; tables without data are left out."""
-    opened = ((table.address, open_table(lake, table)) for table in tables)
-    return {address: delta.version() for address, delta in opened if delta is not None}
+def keeps_rows(lake: Lake, table: Table) -> bool:
+    """True unless the table was written with another structure, so that the next write makes it anew."""
+    delta = open_table(lake, table)
+    return delta is None or stored_definition(delta) == structure(table)
 
 
 def _created(lake: Lake, table: Table, definition: str) -> DeltaTable:
-    """The table, made on first use, or made anew (empty) if it was written with another definition."""
+    """The table, made on first use; made anew, empty, if it was written with another definition.
+
+    The lake's own tables keep their rows: they only gain the columns that they lack.
+    """
     delta = open_table(lake, table)
     if delta is not None and stored_definition(delta) == definition:
         return delta
@@ -128,6 +72,8 @@ def _created(lake: Lake, table: Table, definition: str) -> DeltaTable:
     with writing(path), _delta_errors(path), _alone(path):
         delta = open_table(lake, table)  # another process may have made it in the meantime
         if delta is not None and stored_definition(delta) == definition:
+            return delta
+        if delta is not None and not partitioned(table) and _extended(delta, table, definition):
             return delta
         return DeltaTable.create(
             str(path),
@@ -139,6 +85,19 @@ def _created(lake: Lake, table: Table, definition: str) -> DeltaTable:
             configuration={"delta.checkpointInterval": CHECKPOINT_EVERY, "swxlake.definition": definition},
             raise_if_key_not_exists=False,
         )
+
+
+def _extended(delta: DeltaTable, table: Table, definition: str) -> bool:
+    """Add the columns that a table lacks; False if a column changed its type, which cannot be mended so."""
+    wanted = Schema.from_arrow(arrow_schema(table)).fields
+    stored = {f.name: f.type for f in delta.schema().fields}
+    if any(stored.get(f.name, f.type) != f.type for f in wanted):
+        return False
+    missing = [f for f in wanted if f.name not in stored]
+    if missing:
+        delta.alter.add_columns(missing)
+    delta.alter.set_table_properties({"swxlake.definition": definition}, raise_if_not_exists=False)
+    return True
 
 
 @contextmanager
@@ -153,11 +112,6 @@ def _alone(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def stored_definition(delta: DeltaTable) -> str:
-    """The fingerprint of the definition that a table was created with."""
-    return str(delta.metadata().configuration.get("swxlake.definition", ""))
-
-
 @contextmanager
 def _delta_errors(path: Path) -> Iterator[None]:
     try:
@@ -166,53 +120,8 @@ def _delta_errors(path: Path) -> Iterator[None]:
         raise
     except (DeltaError, OSError) as error:
         raise TableError(
-            f"{path}: cannot be written ({_one_line(error)}). Free space or give the right to write, then repeat."
+            f"{path}: cannot be written ({one_line(error)}). Free space or give the right to write, then repeat."
         ) from None
-
-
-def data_files(delta: DeltaTable, days: Iterable[date] | None = None) -> list[str]:
-    """Paths of a table's Parquet files, of some days or all, in a fixed order."""
-    if days is None:
-        return _paths(delta.file_uris())
-    wanted = [iso_day(day) for day in days]
-    return _paths(delta.file_uris(file_pruning_predicate=[("day", "in", wanted)])) if wanted else []
-
-
-def _paths(uris: list[str]) -> list[str]:
-    """delta-rs writes a space or an umlaut of the lake's own folder as %20 or %C3%BC; files are not found so."""
-    return sorted(unquote(uri) for uri in uris)
-
-
-def scan(lake: Lake, table: Table, days: Iterable[date] | None = None) -> pl.LazyFrame:
-    """The rows of a table, of some days or all, with exactly the columns of its definition."""
-    import polars as pl  # noqa: PLC0415  costs a second; decoding does without it
-
-    delta = open_table(lake, table)
-    files = data_files(delta, days) if delta is not None else []
-    names = [column.name for column in table.columns]
-    if not files:
-        return pl.LazyFrame(schema={column.name: _polars_type(column) for column in table.columns})
-    if not partitioned(table):
-        return pl.scan_parquet(files, glob=False).select(names)
-    hive = {"day": pl.Date}
-    return pl.scan_parquet(files, glob=False, hive_partitioning=True, hive_schema=hive).select(names)
-
-
-def _polars_type(column: Column) -> pl.DataType:
-    import polars as pl  # noqa: PLC0415
-
-    # By way of an empty Arrow table it would cost a second: polars would load pandas.
-    special = {"timestamp": pl.Datetime("us", "UTC"), "bool": pl.Boolean(), "string": pl.String(), "date": pl.Date()}
-    item = special.get(column.type) or getattr(pl, column.type.capitalize())()
-    return pl.List(item) if column.is_list else item
-
-
-def stored_days(lake: Lake, table: Table) -> list[date]:
-    """Days of which the table has a partition with files, in order."""
-    delta = open_table(lake, table)
-    if delta is None:
-        return []
-    return sorted({date.fromisoformat(partition["day"]) for partition in delta.partitions()})
 
 
 class DayFiles:
@@ -347,12 +256,6 @@ def append(lake: Lake, files: DayFiles, app_id: str) -> bool:
         return True
 
     return _committed(lake, files, commit)
-
-
-def was_appended(lake: Lake, table: Table, app_id: str, definition: str) -> bool:
-    """True if the application transaction is recorded in a table that has this definition."""
-    delta = open_table(lake, table)
-    return delta is not None and stored_definition(delta) == definition and _recorded(delta, app_id)
 
 
 def _recorded(delta: DeltaTable, app_id: str) -> bool:

@@ -12,8 +12,9 @@ import polars as pl
 from lake.clock import utc_now
 from lake.definitions import Table
 from lake.ledger import Contents, fingerprint, read_contents, read_ops
+from lake.reading import scan
 from lake.store import Lake
-from lake.tables import append_ops, scan
+from lake.tables import append_ops
 from quality.judge import judge_days
 from quality.metrics import is_packet_table, measure_day
 from quality.rules import Rule, rules_fingerprint, rules_for

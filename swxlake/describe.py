@@ -10,8 +10,8 @@ import polars as pl
 
 from lake.definitions import Table
 from lake.ledger import current_contents, read_ops
+from lake.reading import scan
 from lake.store import Lake
-from lake.tables import scan
 from swxlake.outcome import Outcome
 
 

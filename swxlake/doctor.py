@@ -13,8 +13,8 @@ from pathlib import Path
 
 from lake.errors import StorageError, SwxlakeError
 from lake.ledger import release
+from lake.reading import open_table
 from lake.store import Lake
-from lake.tables import open_table
 from swxlake.outcome import Outcome
 
 FREE_BYTES = 1 << 30

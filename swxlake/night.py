@@ -71,6 +71,7 @@ def _intake_facts(intake: Intake) -> dict[str, int]:
     return {
         "new_files": len(landed.new),
         "known_files": landed.known,
+        "ignored_files": landed.ignored,
         "refused_files": len(landed.refused),
         "packets": intake.packets,
         "duplicates": intake.duplicates,

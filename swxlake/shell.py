@@ -86,6 +86,8 @@ def _run(connection: duckdb.DuckDBPyConnection, statement: str) -> None:
             print_table(connection.sql(TABLES))
         elif command == ".columns":
             print_table(connection.sql(COLUMNS, params={"table": rest.strip()}))
+        elif command.startswith("."):
+            print(f"There is no {command}; .help lists what there is.")
         elif (relation := run_query(connection, statement)) is not None:
             print_table(relation)
     except ConfigurationError as error:

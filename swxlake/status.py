@@ -24,8 +24,8 @@ def lake_status(lake: Lake) -> Outcome:
     if matrix:
         outcome.tables["table by day (the last days; ok, warn, fail, - none)"] = matrix
     outcome.problems += _unbalanced(files)
-    outcome.problems += _quarantined(quarantine)
     outcome.problems += _failed(lake)
+    outcome.notes += _quarantined(quarantine)
     outcome.notes += _missing(read_ops(lake, "gaps"))
     outcome.notes += _alarms(lake)
     return outcome
@@ -72,15 +72,16 @@ def _quarantined(quarantine: pl.DataFrame) -> list[str]:
 
 
 def _failed(lake: Lake) -> list[str]:
-    runs = read_contents(lake).runs
-    failed = [f"{table}@{day}: {run['error']}" for (table, day), run in sorted(runs.items()) if run["status"] == "failed"]
+    runs = sorted(read_contents(lake).runs.items())
+    failed = [f"{table}@{day}: {run['error']}" for (table, day), run in runs if run["status"] == "failed"]
     broken = standing(lake).filter(~pl.col("passed"), pl.col("severity") == "fail").sort("table_name", "day", "rule")
     return failed + [f"{t}@{d}: {r}" for t, d, r in broken.select("table_name", "day", "rule").iter_rows()]
 
 
 def _missing(gaps: pl.DataFrame) -> list[str]:
-    by_apid = gaps.group_by("mission", "instrument", "apid").agg(pl.len(), pl.col("missing").sum()).sort("apid")
-    return [f"{m}/{i} APID {apid}: {missing} packets missing in {count} gaps" for m, i, apid, count, missing in by_apid.iter_rows()]
+    keys = ["mission", "instrument", "apid"]
+    rows = gaps.group_by(keys).agg(pl.len(), pl.col("missing").sum()).sort(keys).iter_rows()
+    return [f"{m}/{i} APID {apid}: {missing} packets missing in {count} gaps" for m, i, apid, count, missing in rows]
 
 
 def _alarms(lake: Lake) -> list[str]:

@@ -15,8 +15,8 @@ import yaml
 from ingest.intake import Intake, take_in
 from lake.definition_files import read_definitions
 from lake.ledger import read_ops
+from lake.reading import scan
 from lake.store import Lake
-from lake.tables import scan
 from tests.packets import build_packet, seal
 
 CHECKOUT = Path(__file__).parents[1]

@@ -20,8 +20,9 @@ from lake.config import CHECKOUT
 from lake.definition_files import read_definitions
 from lake.definitions import Table
 from lake.ledger import l0_definition
+from lake.reading import arrow_schema
 from lake.store import Lake
-from lake.tables import append, append_ops, arrow_schema, day_files
+from lake.tables import append, append_ops, day_files
 
 DAY = date(2024, 9, 16)
 L0, L1, QL = "toy.box_l0_tick", "toy.box_l1_tick", "toy.box_ql_mean"

@@ -31,8 +31,9 @@ from lake.clock import utc_now
 from lake.definitions import Calibration, Column, Table
 from lake.errors import CalibrationError, DefinitionError, TransformError
 from lake.ledger import Contents, fingerprint, read_contents, release, table_definition
+from lake.reading import arrow_schema, scan
 from lake.store import Lake
-from lake.tables import append_ops, arrow_schema, replace_day, scan
+from lake.tables import append_ops, keeps_rows, replace_day
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,8 @@ def steps(
     stale = {day for address, day in contents.runs if address == table.address and day not in present}
     # An input that failed still holds the rows of its last good run: wait until it is built.
     waiting = {day for (address, day), run in contents.runs.items() if address in inputs and run["status"] == "failed"}
+    if not keeps_rows(lake, table):
+        days = None  # writing one day of a table with another structure drops its other days, so all are built
     for day in sorted((present | stale) - waiting):
         if days is not None and day not in days:
             continue
@@ -336,5 +339,3 @@ def _misfit(table: Table, column: Column, values: pa.ChunkedArray) -> str | None
     if column.axes and wrong:
         return f"has lists of {wrong[0]} values, its axes {', '.join(column.axes)} need {size}. Correct the transform."
     return None
-
-

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The few layouts that a packet CSV cannot say. A module is named in instrument.yaml (`unpacker:`) and has
 
-    unpack(data, offsets, lengths, columns) -> Extra
+unpack(data, offsets, lengths, columns) -> Extra
 """
 
 from __future__ import annotations
@@ -48,6 +48,3 @@ def unpacker_of(packet: Packet) -> Unpacker | None:
             f"packet {packet.name}: there is no ingest/unpackers/{packet.unpacker}.py. Write it or correct `unpacker`."
         ) from None
     return function
-
-
-

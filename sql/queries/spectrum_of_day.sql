@@ -1,14 +1,26 @@
 -- What does the day's spectrum of each histogram slot look like?
 -- Grain: one row per UTC day, slot and energy channel of 0.5 keV.
--- Garbage histograms and those without live time are left out. Energy is the centre of the channel: the axis `energy` of
--- tables.yaml has 280 channels from -9.75 keV on.
-WITH spectrum AS (
+-- Garbage histograms and those without live time are left out. Energy is the centre of the channel.
+WITH useless AS (
+    SELECT sum(mask)::INTEGER AS mask
+    FROM padre.meddea_flags
+    WHERE name IN ('garbage_spectrum', 'live_time_zero')
+),
+axis AS (
+    SELECT
+        place AS channel,
+        value AS energy_kev,
+        count(*) OVER () AS channels,
+        (max(value) OVER () - min(value) OVER ()) / (count(*) OVER () - 1) AS width_kev
+    FROM padre.meddea_axis_energy
+),
+spectrum AS (
     SELECT
         day,
         live_time_s,
         counts
     FROM padre.meddea_l1_spectrum
-    WHERE quality_flag & 69632 = 0  -- bit 12, garbage_spectrum; bit 16, live_time_zero
+    WHERE quality_flag & (SELECT mask FROM useless) = 0
 ),
 exposure AS (
     SELECT
@@ -26,16 +38,20 @@ cell AS (
 )
 SELECT
     cell.day,
-    cell.place // 280 AS slot,
-    -9.75 + 0.5 * (cell.place % 280) AS energy_kev,
+    cell.place // axis.channels AS slot,
+    axis.energy_kev,
     sum(cell.counts::DOUBLE) AS counts_count,
     exposure.live_time_s,
-    sum(cell.counts::DOUBLE) / (exposure.live_time_s * 0.5) AS rate_per_s_kev
+    sum(cell.counts::DOUBLE) / (exposure.live_time_s * axis.width_kev) AS rate_per_s_kev
 FROM cell
+INNER JOIN axis ON cell.place % axis.channels = axis.channel
 INNER JOIN exposure USING (day)
 GROUP BY
     cell.day,
     cell.place,
+    axis.channels,
+    axis.energy_kev,
+    axis.width_kev,
     exposure.live_time_s
 ORDER BY
     cell.day,

@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from lake.ledger import read_ops
+from lake.reading import scan
 from lake.store import Lake
-from lake.tables import scan
 
 OF_THE_RUN = ["run_id", "started_at", "seconds", "checked_at", "created_at", "received_at"]
 HISTORY = ("runs", "exports")  # one more row after an interruption is right; their last state is compared

@@ -19,8 +19,8 @@ import pytest
 from lake.config import CHECKOUT, Settings
 from lake.definition_files import read_definitions
 from lake.definitions import Table
+from lake.reading import scan
 from lake.store import Lake
-from lake.tables import scan
 from swxlake.night import run_night
 from tests.shared_data import shared_folder, telemetry_folder
 

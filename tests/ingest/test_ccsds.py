@@ -21,7 +21,7 @@ TELEMETRY = Path(os.environ.get("SWXLAKE_TELEMETRY", ROOT.parent / "shared" / "t
 
 
 def _rng(seed: object) -> random.Random:
-    return random.Random(str(seed))  # noqa: S311  a seeded sequence is wanted here
+    return random.Random(str(seed))
 
 
 def _words(name: str, *shape: int, expand: bool = False) -> PacketField:

@@ -14,8 +14,9 @@ import pytest
 from ingest import intake, l0
 from ingest.intake import pending_receipts
 from lake.ledger import current_contents, read_ops
+from lake.reading import scan
 from lake.store import Lake
-from lake.tables import append, append_ops, scan
+from lake.tables import append, append_ops
 from tests.meddea import (
     CLOCK_INVALID,
     MISSIONS,

@@ -104,6 +104,8 @@ def test_files_of_instruments_without_definitions_are_archived_and_refused(lake:
     row = read_ops(lake, "files").row(0, named=True)
     assert (row["status"], row["bytes"], row["bytes_decoded"], row["bytes_quarantined"]) == ("refused", 17, 0, 17)
     assert row["reason"].startswith("NO_DEFINITION: missions/padre/")
+    quarantined = read_ops(lake, "quarantine").row(0, named=True)
+    assert (quarantined["reason"], quarantined["byte_offset"], quarantined["bytes"]) == ("NO_DEFINITION", 0, 17)
     assert len(RawArchive(lake).keys()) == 1
     assert take(lake, inbox).undefined == []
 

@@ -279,7 +279,7 @@ def test_calibrations_are_tables_with_the_day_they_are_valid_from(toy: Lake) -> 
 
 
 def test_views_of_the_checkout_are_there_and_rebuilt_when_edited(toy: Lake, no_views: Path) -> None:
-    path = no_views / "latest.sql"
+    path = no_views / "toy.latest.sql"
     path.write_text("CREATE VIEW toy.latest AS SELECT max(value) AS value FROM toy.box_l0_tick;")
     receive(toy, "a", [7])
     with open_catalog(toy) as connection:
@@ -290,10 +290,23 @@ def test_views_of_the_checkout_are_there_and_rebuilt_when_edited(toy: Lake, no_v
 
 
 def test_a_wrong_view_is_named_in_one_line(toy: Lake, no_views: Path) -> None:
-    (no_views / "wrong.sql").write_text(f"CREATE VIEW toy.wrong AS\nSELECT volts\nFROM {L1}")
+    (no_views / "toy.wrong.sql").write_text(f"CREATE VIEW toy.wrong AS\nSELECT volts\nFROM {L1}")
     with pytest.raises(DefinitionError) as caught:
         open_catalog(toy)
     message = str(caught.value)
-    assert message.startswith(f"{no_views}/wrong.sql: ")
+    assert message.startswith(f"{no_views}/toy.wrong.sql: ")
     assert message.endswith("Correct the view.")
     assert "\n" not in message
+
+
+def test_views_of_missions_that_are_not_defined_are_passed_over(toy: Lake, no_views: Path) -> None:
+    (no_views / "mars.latest.sql").write_text("CREATE VIEW mars.latest AS SELECT 1 AS one;")
+    with open_catalog(toy) as connection:
+        assert connection.execute("SELECT count(*) FROM duckdb_views() WHERE schema_name = 'mars'").fetchall() == [(0,)]
+
+
+def test_flags_and_axes_are_tables(toy: Lake) -> None:
+    with open_catalog(toy) as connection:
+        flags = connection.execute("SELECT name, bit, mask FROM toy.box_flags ORDER BY bit").fetchall()
+    assert flags[0] == ("clock_invalid", 0, 1)
+    assert all(mask == 1 << bit for _, bit, mask in flags)

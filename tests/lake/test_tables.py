@@ -16,25 +16,14 @@ import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction
 
+import lake.reading
 import lake.tables
 from lake.definitions import Axis, Column, Definitions, Table
 from lake.errors import TableError
 from lake.ledger import read_ops
+from lake.reading import arrow_schema, data_files, open_table, scan, stored_days
 from lake.store import Lake
-from lake.tables import (
-    DayFiles,
-    append,
-    append_ops,
-    arrow_schema,
-    data_files,
-    day_files,
-    open_table,
-    replace_day,
-    replace_ops,
-    scan,
-    stored_days,
-    was_appended,
-)
+from lake.tables import DayFiles, append, append_ops, day_files, replace_day, replace_ops
 from tests.toy import DAY, L0, open_to_all, table_rows, toy_lake
 
 NEXT_DAY = date(2024, 9, 17)
@@ -196,13 +185,6 @@ def opened(toy: Lake) -> DeltaTable:
     return delta
 
 
-def test_an_appended_file_is_known_in_its_definition_only(toy: Lake) -> None:
-    put(toy, "a", [1], definition="first")
-    assert was_appended(toy, l0(toy), "a", "first")
-    assert not was_appended(toy, l0(toy), "a", "second")
-    assert not was_appended(toy, l0(toy), "b", "first")
-
-
 def test_a_stale_handle_cannot_append_the_same_file_again(toy: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     put(toy, "other", [9])
     stale = opened(toy)
@@ -254,7 +236,7 @@ def test_a_day_is_replaced_and_the_others_stay(toy: Lake) -> None:
 def test_a_day_replaced_by_nothing_has_no_rows(toy: Lake) -> None:
     put(toy, "a", [1])
     put(toy, "b", [3], NEXT_DAY)
-    written = replace_day(toy, l0(toy), DAY, table_rows(l0(toy), []), {}, lake.tables.stored_definition(opened(toy)))
+    written = replace_day(toy, l0(toy), DAY, table_rows(l0(toy), []), {}, lake.reading.stored_definition(opened(toy)))
     assert written.rows == 0
     assert (stored(toy, DAY), stored(toy)) == ([], [3])
 

@@ -69,7 +69,7 @@ def test_each_rule_broken_once_fails_on_its_own_day(name: str) -> None:
 @pytest.mark.oracle
 @pytest.mark.parametrize("seed", range(3))
 def test_verdicts_equal_a_direct_comparison(seed: int) -> None:
-    random = Random(seed)  # noqa: S311  examples, not secrets
+    random = Random(seed)
     choices: list[Number] = [None, float("inf"), -float("inf"), float("nan"), 0.0, -0.0, 1.0, 7.9999, 8.0, 12.0, 1e300]
     ranges: list[tuple[Number, Number]] = [(1.0, None), (None, 0.0), (8.0, 12.0), (-1e300, 1e300)]
     rules = tuple(

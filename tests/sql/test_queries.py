@@ -18,8 +18,8 @@ from lake.catalog import open_catalog
 from lake.clock import met_from_tt2000, tt2000_of_day, utc_now
 from lake.definition_files import read_definitions
 from lake.ledger import read_ops
+from lake.reading import scan
 from lake.store import Lake
-from lake.tables import scan
 from quality.checks import check_all
 from simulate.run import simulate
 from tests.packets import pack, seal

@@ -19,8 +19,8 @@ from lake.config import CHECKOUT
 from lake.definition_files import read_definitions
 from lake.errors import DefinitionError, TransformError
 from lake.ledger import read_ops
+from lake.reading import scan
 from lake.store import Lake
-from lake.tables import scan
 from tests.toy import DAY, L1, QL, TRANSFORMS, receive, toy_lake
 from transforms import engine
 from transforms.engine import Built, build_all, conform, plan_all

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Delta tables as they are read: schemas from the definitions, files of a version, rows as polars frames.
+
+A table whose definition has gained a column since it was written reads as null there until it is built again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import date
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from lake.definitions import Column, Table
+from lake.errors import TableError
+from lake.store import Lake, iso_day
+
+if TYPE_CHECKING:
+    import polars as pl
+
+ARROW_TYPES = {
+    "bool": pa.bool_(),
+    "int8": pa.int8(),
+    "int16": pa.int16(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "string": pa.string(),
+    "binary": pa.binary(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", "UTC"),
+}
+
+
+def partitioned(table: Table) -> bool:
+    """Data tables are partitioned by day; the lake's own tables are small and are not."""
+    return table.mission != "ops"
+
+
+def column_type(column: Column) -> pa.DataType:
+    """Arrow type of a column; array columns are flat lists."""
+    item = ARROW_TYPES[column.type]
+    return pa.list_(item) if column.is_list else item
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """The schema of a table, with unit, description and shape as field metadata."""
+    return pa.schema([_arrow_field(table, column) for column in table.columns])
+
+
+def _arrow_field(table: Table, column: Column) -> pa.Field:
+    metadata = {"comment": column.comment, "unit": column.unit}
+    if column.axes:
+        metadata["shape"] = ",".join(str(size) for size in table.shape(column))
+    return pa.field(column.name, column_type(column), nullable=True, metadata=metadata)
+
+
+def open_table(lake: Lake, table: Table) -> DeltaTable | None:
+    """The Delta table at its newest version, or None if nothing has been written to it."""
+    path = lake.table_path(table)
+    if not (path / "_delta_log").is_dir():
+        return None
+    try:
+        return DeltaTable(str(path))
+    except TableNotFoundError:
+        return None
+    except (DeltaError, OSError) as error:
+        reason = one_line(error)
+        raise TableError(f"{path}: cannot be opened ({reason}). Restore it, or remove it and rebuild.") from None
+
+
+def one_line(error: BaseException) -> str:
+    """The error's text without the arrows and colours of delta-rs."""
+    return " ".join(re.sub(r"\x1b\[[\d;]*m|↳", "", str(error)).split())[:300]
+
+
+def stored_definition(delta: DeltaTable) -> str:
+    """The fingerprint of the definition that a table was created with."""
+    return str(delta.metadata().configuration.get("swxlake.definition", ""))
+
+
+def data_files(delta: DeltaTable, days: Iterable[date] | None = None) -> list[str]:
+    """Paths of a table's Parquet files, of some days or all, in a fixed order."""
+    if days is None:
+        return _paths(delta.file_uris())
+    wanted = [iso_day(day) for day in days]
+    return _paths(delta.file_uris(file_pruning_predicate=[("day", "in", wanted)])) if wanted else []
+
+
+def _paths(uris: list[str]) -> list[str]:
+    """delta-rs writes a space or an umlaut of the lake's own folder as %20 or %C3%BC; files are not found so."""
+    return sorted(unquote(uri) for uri in uris)
+
+
+def scan(lake: Lake, table: Table, days: Iterable[date] | None = None) -> pl.LazyFrame:
+    """The rows of a table, of some days or all, with exactly the columns of its definition."""
+    import polars as pl  # noqa: PLC0415  costs a second; decoding does without it
+
+    delta = open_table(lake, table)
+    files = data_files(delta, days) if delta is not None else []
+    schema = {column.name: _polars_type(column) for column in table.columns}
+    if delta is None or not files:
+        return pl.LazyFrame(schema=schema)
+    stored = {name: kind for name, kind in schema.items() if name in stored_columns(delta)}
+    if partitioned(table):
+        frame = pl.scan_parquet(files, glob=False, hive_partitioning=True, hive_schema={"day": pl.Date})
+    else:
+        frame = pl.scan_parquet(files, glob=False, schema=stored, missing_columns="insert")
+    absent = [pl.lit(None, kind).alias(name) for name, kind in schema.items() if name not in stored]
+    return frame.with_columns(absent).select(*schema)
+
+
+def stored_columns(delta: DeltaTable) -> set[str]:
+    """Names of the columns that a Delta table has."""
+    return {field.name for field in delta.schema().fields}
+
+
+def _polars_type(column: Column) -> pl.DataType:
+    import polars as pl  # noqa: PLC0415
+
+    # By way of an empty Arrow table it would cost a second: polars would load pandas.
+    special = {"timestamp": pl.Datetime("us", "UTC"), "bool": pl.Boolean(), "string": pl.String(), "date": pl.Date()}
+    item = special.get(column.type) or getattr(pl, column.type.capitalize())()
+    return pl.List(item) if column.is_list else item
+
+
+def stored_days(lake: Lake, table: Table) -> list[date]:
+    """Days of which the table has a partition with files, in order."""
+    delta = open_table(lake, table)
+    if delta is None:
+        return []
+    return sorted({date.fromisoformat(partition["day"]) for partition in delta.partitions()})
