@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from lake.definitions import Instrument, Mission, Product, Table
 from lake.errors import ExportError
 from lake.ledger import current_contents, fingerprint, read_contents, read_ops, release
 from lake.reading import data_files, open_table
-from lake.store import Journal, Lake, writing
+from lake.store import Journal, Lake, sha256_of, writing
 from lake.tables import append_ops
 
 if TYPE_CHECKING:  # loading the CDF library takes half a second, which a night without news should not cost
@@ -30,6 +31,9 @@ if TYPE_CHECKING:  # loading the CDF library takes half a second, which a night 
     from exports.istp_globals import Edition
 
 log = logging.getLogger(__name__)
+
+ASIDE = ".export-"  # folders in which files are written before they are published
+LEFT_BEHIND_SECONDS = 3600
 
 
 @dataclass
@@ -40,6 +44,7 @@ class Exported:
     unchanged: int = 0
     blocked: list[tuple[str, date, str]] = field(default_factory=list)
     failed: list[tuple[str, date, str]] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -57,13 +62,16 @@ def export_all(
     lake: Lake, run_id: str, tables: list[Table] | None = None, days: set[date] | None = None, force: bool = False
 ) -> Exported:
     """Export every product-day that is not exported in its present state. A day that fails does not stop the others."""
+    _sweep(lake)
     books, exported = _read_books(lake), Exported()
     wanted = None if tables is None else {table.address for table in tables}
     for mission, instrument, product in _products(lake):
         table = lake.definitions.tables[f"{mission.name}.{product.table}"]
         if wanted is not None and table.address not in wanted:
             continue
-        for day in sorted(d for address, d in books.contents if address == table.address and (not days or d in days)):
+        for day in sorted(
+            d for address, d in books.contents if address == table.address and (days is None or d in days)
+        ):
             _export_day(lake, books, (mission, instrument, product, table), day, run_id, force, exported)
     return exported
 
@@ -74,9 +82,11 @@ def _products(lake: Lake) -> Iterator[tuple[Mission, Instrument, Product]]:
 
 def _read_books(lake: Lake) -> Books:
     exports = read_ops(lake, "exports").sort("run_id", maintain_order=True)
-    files = read_ops(lake, "files").filter(pl.col("status") == "ingested").sort("received_at", descending=True)
+    files = read_ops(lake, "files").filter(pl.col("status") == "ingested").sort("received_at", "name", descending=True)
+    held = read_contents(lake)
+    empty = {key for key, run in held.runs.items() if run["rows"] == 0}  # a day without rows makes no product
     return Books(
-        contents=read_contents(lake).known,
+        contents={key: content for key, content in held.known.items() if key not in empty},
         checks=read_ops(lake, "checks"),
         exports={(row["product"], row["day"]): row for row in exports.iter_rows(named=True)},
         files={row["file_sha256"]: row for row in files.iter_rows(named=True)},
@@ -91,7 +101,8 @@ def _export_day(
     lake: Lake, books: Books, subject: Subject, day: date, run_id: str, force: bool, exported: Exported
 ) -> None:
     table = subject[3]
-    mark = _mark(books, subject, day)
+    origin = _origin(lake, books, table, day)
+    mark = _mark(books, subject, day, origin)
     last = books.exports.get((table.address, day))
     if last and last["fingerprint"] == mark and not force and _is_there(lake, last):
         exported.unchanged += 1
@@ -101,24 +112,38 @@ def _export_day(
         exported.blocked.append((table.address, day, reason))
         return
     try:
-        row = _make(lake, books, subject, day)
+        row = _make(lake, subject, day, origin, exported)
     except ExportError as error:
         exported.failed.append((table.address, day, str(error)))
         return
-    append_ops(lake, "exports", [row | {"run_id": run_id, "fingerprint": mark}])
-    if row["status"] == "published":
+    known = last is not None and last["sha256"] == row["sha256"] and row["status"] == "unchanged"
+    status = "unchanged" if known else "published"
+    append_ops(lake, "exports", [row | {"run_id": run_id, "fingerprint": mark, "status": status}])
+    if status == "published":
         exported.published.append(lake.root / row["path"])
     else:
         exported.unchanged += 1
 
 
-def _mark(books: Books, subject: Subject, day: date) -> str:
-    """Fingerprint of everything that a product-day's file depends on."""
+@dataclass(frozen=True)
+class Origin:
+    """What a product-day was made from: names of raw files, and the date of the newest of them or of a calibration."""
+
+    parents: tuple[str, ...]
+    newest: date
+
+
+def _mark(books: Books, subject: Subject, day: date, origin: Origin) -> str:
+    """Fingerprint of everything that a product-day's data and attributes depend on.
+
+    The release of the code is left out: a release alone is no reason for a new version of every product.
+    """
     mission, instrument, product, table = subject
     words = {"short_name", "title", "status", "status_reason", "unknowns", "cdf"}
     return fingerprint(
         books.contents[table.address, day], product.model_dump(mode="json"), table.model_dump(mode="json"),
-        instrument.model_dump(mode="json", include=words), mission.cdf, str(mission.valid_time), release(),
+        instrument.model_dump(mode="json", include=words), mission.cdf, str(mission.valid_time),
+        origin.parents, str(origin.newest),
     )  # fmt: skip
 
 
@@ -129,33 +154,29 @@ def _is_there(lake: Lake, row: dict[str, Any]) -> bool:
 
 def _gate(books: Books, table: Table, day: date) -> str | None:
     """Why the day may not be exported: it was not checked in its present state, or a check of severity fail failed."""
-    content = books.contents[table.address, day]
-    about = pl.col("table_name") == table.address
-    checks = books.checks.filter(about, pl.col("day") == day, pl.col("content") == content)
-    if checks.is_empty():
+    checks = books.checks.filter(pl.col("table_name") == table.address, pl.col("day") == day)
+    latest = checks.filter(pl.col("run_id") == pl.col("run_id").max())
+    if latest.is_empty() or latest["content"][0] != books.contents[table.address, day]:
         return "not checked yet; run `swxlake check`"
-    latest = checks.filter(pl.col("rules") == checks["rules"][-1])
     failed = latest.filter(pl.col("severity") == "fail", ~pl.col("passed"))
     return ", ".join(failed["rule"].sort().to_list()) or None
 
 
-def _make(lake: Lake, books: Books, subject: Subject, day: date) -> dict[str, Any]:
+def _make(lake: Lake, subject: Subject, day: date, origin: Origin, exported: Exported) -> dict[str, Any]:
     """Write the file and publish it if its bytes are new; the row of ops.exports."""
     from exports.cdf import publish  # noqa: PLC0415
     from exports.istp import compile_product  # noqa: PLC0415
 
     mission, instrument, product, table = subject
     structure = compile_product(product, table, instrument, mission)
-    parents, newest = _origin(lake, books, table, day)
     folder = lake.root / "exports" / mission.name / instrument.name / table.level / f"{day.year:04d}"
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as aside:
-            maker = Maker(lake, structure, day, parents, newest, Path(aside))
-            version, written, is_new = _versioned(lake, maker)
-            final = folder / structure.file_name(maker.edition(version))
-            published = is_new or not final.exists()
-            publish(written.path, final)
+    with writing(folder), tempfile.TemporaryDirectory(prefix=ASIDE, dir=lake.root) as aside:
+        maker = Maker(lake, structure, day, origin, Path(aside))
+        version, written, is_new = _versioned(lake, maker)
+        final = folder / structure.file_name(maker.edition(version))
+        exported.damaged += _put_away(lake, final, written.sha256)
+        published = is_new or not final.exists()
+        publish(written.path, final)
     return {
         "product": table.address,
         "day": day,
@@ -164,11 +185,28 @@ def _make(lake: Lake, books: Books, subject: Subject, day: date) -> dict[str, An
         "bytes": written.bytes,
         "sha256": written.sha256,
         "records": written.records,
-        "parents": json.dumps(parents),
+        "parents": json.dumps(origin.parents),
         "created_at": utc_now(),
         "status": "published" if published else "unchanged",
         "code_version": release()[0],
     }
+
+
+def _put_away(lake: Lake, final: Path, sha256: str) -> list[str]:
+    """Move a published file whose bytes are no longer those of its version out of the way, to damaged/."""
+    if not final.exists() or (found := sha256_of(final)) == sha256:
+        return []
+    away = lake.root / "damaged" / f"{final.name}-{found[:12]}"
+    away.parent.mkdir(exist_ok=True)
+    final.rename(away)
+    return [f"{final}: was changed after it had been published; moved to {away} and written again"]
+
+
+def _sweep(lake: Lake) -> None:
+    """Remove what interrupted exports left behind; a younger folder may belong to a night that is running."""
+    for folder in lake.root.glob(f"{ASIDE}*"):
+        if utc_now().timestamp() - folder.stat().st_mtime > LEFT_BEHIND_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -178,15 +216,16 @@ class Maker:
     lake: Lake
     structure: Structure
     day: date
-    parents: tuple[str, ...]
-    newest: date
+    origin: Origin
     folder: Path
 
     def edition(self, version: str) -> Edition:
         """What tells this file from others of the product."""
         from exports.istp_globals import Edition  # noqa: PLC0415
 
-        return Edition(self.day, version, self.parents, self.newest, f"swxlake {release()[0]}")
+        version_of_code, released = release()
+        newest = max(self.origin.newest, released)
+        return Edition(self.day, version, self.origin.parents, newest, f"swxlake {version_of_code}")
 
     def write(self, version: str) -> WrittenProduct:
         """The file, written aside."""
@@ -235,8 +274,8 @@ def _versioned(lake: Lake, maker: Maker) -> tuple[str, WrittenProduct, bool]:
         written.path.unlink()
 
 
-def _origin(lake: Lake, books: Books, table: Table, day: date) -> tuple[tuple[str, ...], date]:
-    """Names of the raw files with packets in the product, and the date of the newest file, calibration or code."""
+def _origin(lake: Lake, books: Books, table: Table, day: date) -> Origin:
+    """Raw files with packets in the product-day, and the newest of these files and of the calibrations."""
     ancestors = _ancestors(lake, table)
     sources = [t.address for t in ancestors if t.level == "l0"]
     rows = books.origins.filter(pl.col("table_name").is_in(sources), pl.col("day") == day, pl.col("new_rows") > 0)
@@ -244,8 +283,8 @@ def _origin(lake: Lake, books: Books, table: Table, day: date) -> tuple[tuple[st
     instrument = lake.definitions.instrument(table)
     names = {name for t in ancestors for name in (*t.calibrations, *t.optional_calibrations)}
     calibrations = [c for name in names if (c := instrument.calibration(name, day)) is not None]
-    dates = [f["received_at"].date() for f in files] + [c.valid_from for c in calibrations] + [release()[1]]
-    return tuple(sorted(f["name"] for f in files)), max(dates)
+    dates = [f["received_at"].date() for f in files] + [c.valid_from for c in calibrations]
+    return Origin(tuple(sorted(f["name"] for f in files)), max(dates, default=date.min))
 
 
 def _ancestors(lake: Lake, table: Table) -> list[Table]:

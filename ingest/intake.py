@@ -16,7 +16,8 @@ from ingest.ccsds import Reason, Stretch
 from ingest.gaps import update_gaps
 from ingest.l0 import Decoded, decode_file
 from ingest.landing import Landed, land, refused_rows
-from lake.ledger import l0_definition, read_ops
+from lake.ledger import incomplete_files, l0_definition, read_ops
+from lake.reading import table_id
 from lake.store import Lake, RawArchive, Receipt
 from lake.tables import OpsRows, append_ops, replace_ops
 
@@ -38,6 +39,19 @@ class Intake:
     undefined: list[str] = field(default_factory=list)
     clock_invalid: int = 0
     missing: int = 0
+    damaged: list[str] = field(default_factory=list)
+
+    def count(self, decoded: Decoded) -> None:
+        """Add what became of one file."""
+        name = decoded.receipt.name
+        self.files += 1
+        self.packets += decoded.packets
+        self.duplicates += decoded.duplicates
+        self.bytes += decoded.receipt.bytes
+        self.clock_invalid += decoded.clock_invalid
+        self.quarantined += [(name, str(s.reason), s.offset, s.length) for s in decoded.stretches]
+        message = "ingest file=%s bytes=%d packets=%d duplicates=%d quarantined=%d"
+        log.info(message, name, decoded.receipt.bytes, decoded.packets, decoded.duplicates, decoded.bytes_quarantined)
 
 
 def take_in(lake: Lake, paths: list[Path], run_id: str, now: datetime, settle_seconds: float) -> Intake:
@@ -48,7 +62,10 @@ def take_in(lake: Lake, paths: list[Path], run_id: str, now: datetime, settle_se
     pending = pending_receipts(lake)
     unread = {receipt.file_sha256 for receipt in pending}
     for start in range(0, len(pending), FILES_PER_COMMIT):
-        _decode_batch(lake, pending[start : start + FILES_PER_COMMIT], run_id, intake, unread)
+        batch = Batch(lake, run_id, intake, unread)
+        for receipt in pending[start : start + FILES_PER_COMMIT]:
+            batch.take(receipt)
+        batch.close()
     return intake
 
 
@@ -68,46 +85,90 @@ def definitions_today(lake: Lake) -> dict[tuple[str, str], str]:
 
 
 def pending_receipts(lake: Lake) -> list[Receipt]:
-    """Archived files that today's definitions have not decoded, in order of arrival."""
+    """Archived files that are not in today's tables as today's definitions say, in order of arrival."""
     archive, today = RawArchive(lake), definitions_today(lake)
     done = set(read_ops(lake, "files").select("receipt", "definition").iter_rows())
+    incomplete = incomplete_files(lake)
     pending = []
     for key, path in archive.keys().items():
         mission, instrument = path.parts[-4:-2]
-        if (key, today.get((mission, instrument), "")) not in done:
+        if (key, today.get((mission, instrument), "")) not in done or key.partition("-")[0] in incomplete:
             pending.append(archive.receipt(path))
     return sorted(pending, key=lambda receipt: (receipt.received_at, receipt.name))
 
 
-def _decode_batch(lake: Lake, receipts: list[Receipt], run_id: str, intake: Intake, unread: set[str]) -> None:
-    """Decode files in order of arrival, then write the books about them; takes them out of `unread`."""
-    rows, touched = OpsRows(), defaultdict[tuple[str, str], set[date]](set)
-    today, fresh = definitions_today(lake), set[str]()
-    earlier = {(row["definition"], row["file_sha256"]): row for row in _ingested(lake, today)}
-    unread.difference_update(sha256 for _, sha256 in earlier)
-    for receipt in receipts:
-        instrument = (receipt.mission, receipt.instrument)
-        if instrument not in today:
-            rows.add("files", **_undefined(receipt, run_id))
-            rows.add("quarantine", **_stretch_row(Decoded(receipt, ""), _whole(receipt), run_id))
-            intake.undefined.append(receipt.name)
+class Batch:
+    """Files that are decoded one after the other, and the books about them, which are written together at the end.
+
+    `unread` are the hashes of all files that are still to be decoded: their packets do not count as received before.
+    """
+
+    def __init__(self, lake: Lake, run_id: str, intake: Intake, unread: set[str]) -> None:
+        self.lake, self.run_id, self.intake, self.unread = lake, run_id, intake, unread
+        self.today, self.rows = definitions_today(lake), OpsRows()
+        self.decoded: list[Decoded] = []
+        self.earlier = {(row["definition"], row["file_sha256"]): row for row in _ingested(lake, self.today)}
+        unread.difference_update(sha256 for _, sha256 in self.earlier)
+
+    def take(self, receipt: Receipt) -> None:
+        """Decode a file, or note why there is nothing to decode."""
+        definition = self.today.get((receipt.mission, receipt.instrument))
+        damage = RawArchive(self.lake).damage(receipt)
+        if damage:
+            self.intake.damaged.append(damage)
+        elif definition is None:
+            self.rows.add("files", **_undefined(receipt, self.run_id))
+            self.rows.add("quarantine", **_stretch_row(Decoded(receipt, ""), _whole(receipt), self.run_id))
+            self.intake.undefined.append(receipt.name)
         elif receipt.bytes == 0:
-            rows.add("files", **_file_row(Decoded(receipt, today[instrument]), run_id, "empty", "holds no byte"))
-        elif (today[instrument], receipt.file_sha256) in earlier:
-            rows.add("files", **_same_bytes(receipt, earlier[today[instrument], receipt.file_sha256], run_id))
+            row = _file_row(Decoded(receipt, definition), self.run_id, "empty", "holds no byte")
+            self.rows.add("files", **row)
+        elif (definition, receipt.file_sha256) in self.earlier:
+            row = _same_bytes(receipt, self.earlier[definition, receipt.file_sha256], self.run_id)
+            self.rows.add("files", **row)
         else:
-            decoded = decode_file(lake, receipt, unread)
-            unread.discard(receipt.file_sha256)
-            fresh.add(receipt.file_sha256)
-            row = _note_decoded(decoded, run_id, rows, intake)
-            earlier[decoded.definition, receipt.file_sha256] = row
-            touched[instrument] |= {day for _, day in decoded.rows}
-    for (mission, name), days in touched.items():
-        intake.missing += update_gaps(lake, mission, name, days)
-    _forget_quarantine(lake, fresh)
-    # ops.files comes last: a file without a row there is decoded again, which changes nothing.
-    for table in ("quarantine", "contents", "files"):
-        append_ops(lake, table, rows.rows.get(table, []))
+            self._decode(receipt)
+
+    def _decode(self, receipt: Receipt) -> None:
+        decoded = decode_file(self.lake, receipt, self.unread)
+        self.unread.discard(receipt.file_sha256)
+        self.decoded.append(decoded)
+        row = _file_row(decoded, self.run_id, "ingested", _remark(decoded))
+        self.rows.add("files", **row)
+        self.earlier[decoded.definition, receipt.file_sha256] = row
+        for stretch in decoded.stretches:
+            self.rows.add("quarantine", **_stretch_row(decoded, stretch, self.run_id))
+        self.intake.count(decoded)
+
+    def close(self) -> None:
+        """Write the books. ops.files comes last: a file without a row there is decoded again, which changes nothing."""
+        touched = defaultdict[tuple[str, str], set[date]](set)
+        for decoded in self.decoded:
+            touched[decoded.receipt.mission, decoded.receipt.instrument] |= {day for _, day in decoded.rows}
+            for row in self._contents(decoded):
+                self.rows.add("contents", **row)
+        for (mission, name), days in touched.items():
+            self.intake.missing += update_gaps(self.lake, mission, name, days)
+        _forget_quarantine(self.lake, {decoded.receipt.file_sha256 for decoded in self.decoded})
+        for table in ("quarantine", "contents", "files"):
+            append_ops(self.lake, table, self.rows.rows.get(table, []))
+
+    def _contents(self, decoded: Decoded) -> list[dict[str, Any]]:
+        tables = {address for address, _ in decoded.rows}
+        identities = {address: table_id(self.lake, self.lake.definitions.tables[address]) for address in tables}
+        return [
+            {
+                "table_name": address,
+                "day": day,
+                "file_sha256": decoded.receipt.file_sha256,
+                "rows": count,
+                "new_rows": decoded.new_rows[address, day],
+                "definition": decoded.definition,
+                "table_id": identities[address],
+                "run_id": self.run_id,
+            }
+            for (address, day), count in decoded.rows.items()
+        ]
 
 
 def _forget_quarantine(lake: Lake, fresh: set[str]) -> None:
@@ -119,36 +180,10 @@ def _forget_quarantine(lake: Lake, fresh: set[str]) -> None:
 
 
 def _ingested(lake: Lake, today: dict[tuple[str, str], str]) -> list[dict[str, Any]]:
+    """Rows of ops.files about files whose rows are all there."""
     of_today = pl.col("definition").is_in(list(today.values()))
-    return read_ops(lake, "files").filter(pl.col("status") == "ingested", of_today).to_dicts()
-
-
-def _note_decoded(decoded: Decoded, run_id: str, rows: OpsRows, intake: Intake) -> dict[str, Any]:
-    receipt = decoded.receipt
-    row = _file_row(decoded, run_id, "ingested", _remark(decoded))
-    rows.add("files", **row)
-    for stretch in decoded.stretches:
-        rows.add("quarantine", **_stretch_row(decoded, stretch, run_id))
-        intake.quarantined.append((receipt.name, str(stretch.reason), stretch.offset, stretch.length))
-    for (table, day), count in decoded.rows.items():
-        rows.add(
-            "contents",
-            table_name=table,
-            day=day,
-            file_sha256=receipt.file_sha256,
-            rows=count,
-            new_rows=decoded.new_rows[table, day],
-            definition=decoded.definition,
-            run_id=run_id,
-        )
-    intake.files += 1
-    intake.packets += decoded.packets
-    intake.duplicates += decoded.duplicates
-    intake.bytes += receipt.bytes
-    intake.clock_invalid += decoded.clock_invalid
-    message = "ingest file=%s bytes=%d packets=%d duplicates=%d quarantined=%d"
-    log.info(message, receipt.name, receipt.bytes, decoded.packets, decoded.duplicates, decoded.bytes_quarantined)
-    return row
+    complete = ~pl.col("file_sha256").is_in(list(incomplete_files(lake)))
+    return read_ops(lake, "files").filter(pl.col("status") == "ingested", of_today, complete).to_dicts()
 
 
 def _remark(decoded: Decoded) -> str:

@@ -165,8 +165,10 @@ class FileDecoder:
     def _quarantine(self, stream: Stream, chunk: Chunk, offsets: Int64, lengths: Int64, refused: Mask) -> None:
         for at in np.flatnonzero(refused).tolist():
             offset, length = chunk.base + int(offsets[at]), int(lengths[at])
+            header = chunk.data[int(offsets[at]) : int(offsets[at]) + 2]
+            apid = (int(header[0]) << 8 | int(header[1])) & 0x7FF
             detail = f"a {stream.packet.name} packet whose {length} bytes do not fit its definition"
-            self.decoded.stretches.append(Stretch(offset, length, Reason.BAD_LAYOUT, detail, stream.packet.apids[0], 1))
+            self.decoded.stretches.append(Stretch(offset, length, Reason.BAD_LAYOUT, detail, apid, 1))
 
     def _write(self, stream: Stream, columns: Columns, extra: Extra) -> None:
         if not len(columns["byte_offset"]):  # type: ignore[arg-type]
@@ -224,7 +226,7 @@ class FileDecoder:
 
     def _write_rows(self, files: DayFiles, columns: Columns, tags: Tags, flags: NDArray[np.int32]) -> None:
         rows = self._arrow(files.table, columns, tags)
-        new = (flags & self._flag("retransmitted")) == 0
+        new = (flags & (self._flag("retransmitted") | self._flag("clock_invalid"))) == 0
         for day in self._days(tags):
             chosen = None if len(tags.day) == 1 else tags.day == (day - EPOCH_DAY).days
             part = rows if chosen is None else rows.take(arrow.numbers(np.flatnonzero(chosen), pa.int64()))

@@ -107,5 +107,5 @@ def believable(clock: Clock, valid_time: ValidTime, tt2000: Int64, fine: Int64 |
 
 
 def utc_now() -> datetime:
-    """The wall clock, UTC. The only place that reads it."""
+    """The wall clock, UTC."""
     return datetime.now(UTC)

@@ -17,7 +17,7 @@ import yaml
 from lake.config import CHECKOUT
 from lake.definitions import Instrument, Mission, Table
 from lake.errors import ConfigurationError
-from lake.reading import scan
+from lake.reading import scan, table_id
 from lake.store import Lake
 
 
@@ -42,8 +42,8 @@ def fingerprint(*parts: object) -> str:
 
 def l0_definition(mission: Mission, instrument: Instrument) -> str:
     """Fingerprint of everything that decoding depends on: clock, packet layouts, L0 columns; words are left out."""
-    words = {"description", "unit", "label", "spase", "scale", "title", "grain", "export", "valid", "uncertainty"}
-    packets = [_without(packet.model_dump(mode="json"), words | {"cadence_seconds"}) for packet in instrument.packets]
+    words = {"description", "unit", "label", "valid_min", "valid_max", "cadence_seconds"}
+    packets = [_without(packet.model_dump(mode="json"), words) for packet in instrument.packets]
     tables = [
         (t.name, t.packet, t.rows, [(c.name, c.type, t.shape(c), c.ragged) for c in t.columns])
         for t in instrument.tables
@@ -75,16 +75,35 @@ def l0_contents(lake: Lake) -> dict[tuple[str, date], str]:
 
 
 def current_contents(lake: Lake) -> pl.DataFrame:
-    """Rows of ops.contents that were decoded with today's definitions."""
+    """Rows of ops.contents that were decoded with today's definitions into the tables that are there today."""
+    return read_ops(lake, "contents").filter(pl.col("rows") > 0, _holds(lake))
+
+
+def incomplete_files(lake: Lake) -> set[str]:
+    """Hashes of decoded files of which a table lacks rows, because it was removed or made anew since."""
+    return set(read_ops(lake, "contents").filter(pl.col("rows") > 0, ~_holds(lake))["file_sha256"])
+
+
+def _holds(lake: Lake) -> pl.Expr:
+    """True for rows of ops.contents whose definition is today's and whose table is the one that is there."""
     today = [l0_definition(mission, i) for mission in lake.definitions.missions for i in mission.instruments]
-    return read_ops(lake, "contents").filter(pl.col("definition").is_in(today), pl.col("rows") > 0)
+    present = [(t.address, table_id(lake, t)) for t in lake.definitions.tables.values() if t.level == "l0"]
+    there = [f"{address} {identity}" for address, identity in present if identity]
+    where = pl.concat_str("table_name", "table_id", separator=" ", ignore_nulls=True)
+    return pl.col("definition").is_in(today) & where.is_in(there)
 
 
 def last_runs(lake: Lake) -> dict[tuple[str, date], dict[str, Any]]:
-    """The newest row of ops.runs of each table-day."""
+    """The newest row of ops.runs of each table-day, as long as the table that it wrote is there."""
     rows = read_ops(lake, "runs").sort("run_id", maintain_order=True)
     newest = rows.unique(["table_name", "day"], keep="last", maintain_order=True)
+    there = {t.address: table_id(lake, t) for t in lake.definitions.tables.values() if t.inputs}
+    newest = newest.filter((pl.col("status") == "failed") | (pl.col("table_id") == _identity(there)))
     return {(row["table_name"], row["day"]): row for row in newest.iter_rows(named=True)}
+
+
+def _identity(there: dict[str, str]) -> pl.Expr:
+    return pl.col("table_name").replace_strict(there, default=None, return_dtype=pl.String)
 
 
 @dataclass

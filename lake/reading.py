@@ -80,6 +80,12 @@ def one_line(error: BaseException) -> str:
     return " ".join(re.sub(r"\x1b\[[\d;]*m|↳", "", str(error)).split())[:300]
 
 
+def table_id(lake: Lake, table: Table) -> str:
+    """The identity of the Delta table that is there now; empty if there is none. A table made anew has another one."""
+    delta = open_table(lake, table)
+    return str(delta.metadata().id) if delta is not None else ""
+
+
 def stored_definition(delta: DeltaTable) -> str:
     """The fingerprint of the definition that a table was created with."""
     return str(delta.metadata().configuration.get("swxlake.definition", ""))

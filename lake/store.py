@@ -96,6 +96,18 @@ class RawArchive:
         """Where the bytes of a receipt are."""
         return self.folder / receipt.mission / receipt.instrument / receipt.day / receipt.file_sha256
 
+    def damage(self, receipt: Receipt) -> str | None:
+        """What is wrong with the archived bytes of a receipt (missing, unreadable, changed); None if they are whole."""
+        path = self.bytes_path(receipt)
+        remedy = f"Restore {receipt.name} (sha256 {receipt.file_sha256}) from a backup; it is left out until then."
+        if receipt.bytes == 0:
+            return None
+        try:
+            whole = path.stat().st_size == receipt.bytes and sha256_of(path) == receipt.file_sha256
+        except (OSError, StorageError) as error:
+            return f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}). {remedy}"
+        return None if whole else f"{path}: has changed in the archive. {remedy}"
+
     def add(self, receipt: Receipt, source: Path) -> None:
         """Copy the bytes of `source`, verify them, then write the receipt; a receipt that is there stands.
 

@@ -46,7 +46,7 @@ def check_all(
     """Judge every table-day that changed since it was judged, or whose rules changed."""
     contents, checked = read_contents(lake), Checked()
     gaps, quarantine = read_ops(lake, "gaps"), read_ops(lake, "quarantine")
-    judged = set(read_ops(lake, "checks").select("table_name", "day", "content", "rules").iter_rows())
+    judged = set(standing(lake).select("table_name", "day", "content", "rules").iter_rows())
     metrics, checks = [], []
     for table in tables if tables is not None else lake.definitions.tables.values():
         limits = lake.definitions.instrument(table).limits
@@ -115,7 +115,6 @@ def _store(lake: Lake, metrics: list[pl.DataFrame], checks: list[pl.DataFrame], 
 
 
 def standing(lake: Lake) -> pl.DataFrame:
-    """The verdicts about the present state of each table-day: columns of ops.checks, one row per rule."""
-    checks = read_ops(lake, "checks").sort("run_id", maintain_order=True)
-    last = checks.group_by("table_name", "day").agg(pl.col("content").last(), pl.col("rules").last())
-    return checks.join(last, on=["table_name", "day", "content", "rules"])
+    """The newest verdicts about each table-day: columns of ops.checks, one row per rule."""
+    checks = read_ops(lake, "checks")
+    return checks.filter(pl.col("run_id") == pl.col("run_id").max().over("table_name", "day"))

@@ -60,7 +60,7 @@ def _none(name: str, metric: str, column: str, severity: Severity, detail: str) 
 
 
 def _table_rules(table: Table) -> Iterator[Rule]:
-    yield Rule("has_rows", "rows", WHOLE_TABLE, 1.0, None, "fail", "The day has at least 1 row.")
+    yield Rule("has_rows", "rows", WHOLE_TABLE, 1.0, None, "warn", "The day has at least 1 row.")
     if table.key and not is_packet_table(table):
         text = f"No 2 rows have the same {', '.join(table.key)}."
         yield _none("unique_key", "duplicates", WHOLE_TABLE, "fail", text)
@@ -107,6 +107,9 @@ def _clock_rules(table: Table) -> Iterator[Rule]:
         text = f"At most {CLOCK_INVALID_SHARE:.0%} of the rows are flagged clock_invalid."
         metric = "flag_share:clock_invalid"
         yield Rule("flagged:clock_invalid", metric, "quality_flag", None, CLOCK_INVALID_SHARE, "warn", text)
+    if any(flag.name == "time_conflict" for flag in table.flags):
+        text = "0 rows were chosen among packets that have the same time and other content."
+        yield _none("flagged:time_conflict", "flag:time_conflict", "quality_flag", "warn", text)
 
 
 def _column_rules(table: Table, column: Column) -> Iterator[Rule]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -21,6 +21,9 @@ from lake.errors import ConfigurationError, SwxlakeError
 from lake.store import Lake
 from swxlake.outcome import Outcome
 from swxlake.sql_output import Format
+
+if TYPE_CHECKING:
+    from swxlake.night import Selection
 
 log = logging.getLogger("swxlake")
 
@@ -108,9 +111,12 @@ def days_of(day: str | None, first: str | None, stop: str | None) -> set[date] |
 def parse_day(text: str) -> date:
     """A UTC day such as 2024-09-16."""
     try:
-        return datetime.strptime(text, "%Y-%m-%d").date()
+        day = datetime.strptime(text, "%Y-%m-%d").date()
     except ValueError:
-        raise ConfigurationError(f"{text!r} is no day. Write it as 2024-09-16.") from None
+        day = date.max
+    if day.year >= date.max.year:  # the last year has a day without a next one
+        raise ConfigurationError(f"{text!r} is no day. Write it as 2024-09-16.")
+    return day
 
 
 @app.command(epilog="Example: swxlake ingest /data/moc/drop")
@@ -190,7 +196,7 @@ def _run_stage(
 
 def _selection(
     lake: Lake, tables: list[str] | None, day: str | None, first: str | None, stop: str | None, force: bool
-) -> night.Selection:  # type: ignore[name-defined]
+) -> Selection:
     from swxlake.night import Selection  # noqa: PLC0415
 
     return Selection(tables_named(lake, tables), days_of(day, first, stop), force)

@@ -46,7 +46,10 @@ def run_night(lake: Lake, settings: Settings, inbox: Path | None) -> Outcome:
 
 
 def ingest(lake: Lake, settings: Settings, paths: list[Path]) -> Outcome:
-    """Land files and decode what is not decoded yet."""
+    """Land files and decode what is not decoded yet. Raises ConfigurationError if a path does not exist."""
+    for path in paths:
+        if not path.exists():
+            raise ConfigurationError(f"{path}: does not exist. Give a file or a folder that does.")
     intake = take_in(lake, paths, new_run_id(utc_now()), utc_now(), settings.settle_seconds)
     refresh(lake)
     outcome = Outcome(facts={"ingest": _intake_facts(intake)})
@@ -55,6 +58,7 @@ def ingest(lake: Lake, settings: Settings, paths: list[Path]) -> Outcome:
     outcome.notes += _missing(intake)
     outcome.problems += [f"{item.path.name}: {item.message}" for item in landed.refused]
     outcome.problems += landed.unreadable
+    outcome.problems += intake.damaged
     outcome.problems += [
         f"{receipt.name}: same name, other bytes; both kept, this is revision {receipt.revision}"
         for receipt in landed.revisions
@@ -152,4 +156,5 @@ def export(lake: Lake, selection: Selection) -> Outcome:
         outcome.facts["products"] = published
     outcome.problems += [f"{t}@{day}: not exported, checks failed: {reason}" for t, day, reason in exported.blocked]
     outcome.problems += [f"{t}@{day}: not exported: {error}" for t, day, error in exported.failed]
+    outcome.problems += exported.damaged
     return outcome

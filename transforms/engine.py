@@ -31,7 +31,7 @@ from lake.clock import utc_now
 from lake.definitions import Calibration, Column, Table
 from lake.errors import CalibrationError, DefinitionError, TransformError
 from lake.ledger import Contents, fingerprint, read_contents, release, table_definition
-from lake.reading import arrow_schema, scan
+from lake.reading import arrow_schema, scan, table_id
 from lake.store import Lake
 from lake.tables import append_ops, keeps_rows, replace_day
 
@@ -77,13 +77,13 @@ def steps(
     stale = {day for address, day in contents.runs if address == table.address and day not in present}
     # An input that failed still holds the rows of its last good run: wait until it is built.
     waiting = {day for (address, day), run in contents.runs.items() if address in inputs and run["status"] == "failed"}
-    if not keeps_rows(lake, table):
-        days = None  # writing one day of a table with another structure drops its other days, so all are built
+    anew = not keeps_rows(lake, table)  # the first day that is written drops all others, so all are built
     for day in sorted((present | stale) - waiting):
-        if days is not None and day not in days:
+        if days is not None and day not in days and not anew:
             continue
         depends_on = _depends_on(lake, contents, table, day)
-        reason = "forced" if force else _reason(contents.runs.get((table.address, day)), depends_on)
+        reason = _reason(contents.runs.get((table.address, day)), depends_on)
+        reason = reason or ("forced" if force else "table made anew" if anew else None)
         if reason:
             yield Step(table, day, reason, depends_on)
 
@@ -243,11 +243,17 @@ def _build_step(lake: Lake, contents: Contents, step: Step, run_id: str, built: 
     try:
         rows = build_day(lake, step.table, step.day, step.absent)
         written = replace_day(lake, step.table, step.day, rows, {"run_id": run_id, "fingerprint": step.fingerprint})
-        row |= {"rows": written.rows, "status": "done", "error": None, "content": written.content}
+        row |= {
+            "rows": written.rows,
+            "status": "done",
+            "error": None,
+            "content": written.content,
+            "table_id": table_id(lake, step.table),
+        }
         contents.known[step.table.address, step.day] = written.content
         built.done.append((step, written.rows))
     except (CalibrationError, TransformError) as error:
-        row |= {"rows": 0, "status": "failed", "error": str(error), "content": None}
+        row |= {"rows": 0, "status": "failed", "error": str(error), "content": None, "table_id": ""}
         contents.known.pop((step.table.address, step.day), None)
         built.failed.append((step, str(error)))
     row |= {"input_rows": _input_rows(lake, step), "seconds": time.perf_counter() - clock}

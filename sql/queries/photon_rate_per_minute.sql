@@ -18,7 +18,11 @@ exposure AS (
         date_trunc('minute', time) AS minute,
         sum(live_time) * 12.8e-6 AS live_time_s  -- ticks of 12.8 us, packets/photon.csv
     FROM padre.meddea_l0_photon_packet
-    WHERE quality_flag & 3 = 0  -- bit 0, clock_invalid; bit 1, retransmitted
+    WHERE quality_flag & (
+        SELECT sum(mask)::INTEGER
+        FROM padre.meddea_flags
+        WHERE name IN ('clock_invalid', 'retransmitted')
+    ) = 0
     GROUP BY minute
 )
 SELECT

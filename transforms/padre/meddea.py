@@ -156,7 +156,8 @@ def l1_spectrum(
     )
     # The spare packets are taken out after rebinning: a copy of the raw histograms of a day would be 425 MB.
     one_of_each = _without(spectra, _spare_packets(valid, table, CLOCKED_PACKET, once="epoch_tt2000"))
-    return _columns_of(table, one_of_each).sort("epoch_tt2000")
+    flagged = _with_conflicts(one_of_each, valid, table, CLOCKED_PACKET)
+    return _columns_of(table, flagged).sort("epoch_tt2000")
 
 
 def _seconds(column: str) -> pl.Expr:
@@ -245,7 +246,8 @@ def l1_housekeeping(
 ) -> pl.LazyFrame:
     """Housekeeping in physical units, one row for each time. Raises CalibrationError if a channel is not calibrated."""
     valid = _with_valid_clock(housekeeping, table)
-    rows = _one_of_each(valid, table, HOUSEKEEPING_PACKET, once="epoch_tt2000")
+    once = _without(valid, _spare_packets(valid, table, HOUSEKEEPING_PACKET, once="epoch_tt2000"))
+    rows = _with_conflicts(once, valid, table, HOUSEKEEPING_PACKET)
     rows = convert_columns(rows, table, housekeeping_polynomial, housekeeping_spline)
     return _columns_of(table, rows).sort("epoch_tt2000")
 
@@ -318,9 +320,16 @@ def _with_valid_clock(rows: pl.LazyFrame, table: Table) -> pl.LazyFrame:
     return rows.filter(pl.col("quality_flag") & table.flag("clock_invalid") == 0)
 
 
-def _one_of_each(rows: pl.LazyFrame, table: Table, identity: tuple[str, ...], once: str | None = None) -> pl.LazyFrame:
-    """The rows of one packet out of those with the same identity, and of one out of those with the same `once`."""
-    return _without(rows, _spare_packets(rows, table, identity, once))
+def _one_of_each(rows: pl.LazyFrame, table: Table, identity: tuple[str, ...]) -> pl.LazyFrame:
+    """The rows of one packet out of those with the same identity."""
+    return _without(rows, _spare_packets(rows, table, identity))
+
+
+def _with_conflicts(kept: pl.LazyFrame, rows: pl.LazyFrame, table: Table, identity: tuple[str, ...]) -> pl.LazyFrame:
+    """The kept rows, flagged time_conflict where packets of other content among all rows have the same time."""
+    packets = rows.select(*identity, "epoch_tt2000").unique()
+    several = packets.group_by("epoch_tt2000").len().filter(pl.col("len") > 1).collect()["epoch_tt2000"]
+    return kept.with_columns(_flags(table, time_conflict=pl.col("epoch_tt2000").is_in(several.implode())))
 
 
 def _spare_packets(
