@@ -2,7 +2,8 @@
 """Landing: from a drop folder into the immutable raw archive.
 
 A file is taken when its name follows a mission's grammar and it has stopped growing. It is copied, never moved: the
-drop folder belongs to the sender. Everything that is not taken is counted, with a reason.
+drop folder belongs to the sender. Everything that is not taken is counted, with a reason. A known file whose bytes the
+archive has lost is archived again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from lake.definitions import Mission
 from lake.errors import FileNameError, StorageError
 from lake.names import ParsedName, parse_name
-from lake.store import Lake, RawArchive, Receipt, name_hash, reading, receipt_key, sha256_of
+from lake.store import Lake, RawArchive, Receipt, name_hash, reading, receipt_key, sha256_of, writing
 from lake.tables import OpsRows
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ class _Landing:
     def __init__(self, lake: Lake, now: datetime) -> None:
         self.lake, self.now, self.landed = lake, now, Landed()
         self.archive = RawArchive(lake)
-        self.known = set(self.archive.keys())
+        self.known = self.archive.keys()
         self.revisions = Counter(key.rsplit("-", 1)[1] for key in self.known)
 
     def take(self, path: Path) -> None:
@@ -125,6 +126,7 @@ class _Landing:
             self.landed.growing.append(path)
         elif receipt_key(digest, path.name) in self.known:
             self.landed.known += 1
+            self._restore(path, digest, state[0])
         else:
             revision = self.revisions[name_hash(path.name)] + 1
             self._archive(path, replace(_receipt(path, digest, state[0], *found, self.now), revision=revision))
@@ -142,6 +144,17 @@ class _Landing:
             return None
         return found
 
+    def _restore(self, path: Path, digest: str, size: int) -> None:
+        """Archive the bytes of a known file again if they are missing or cut short in the archive."""
+        receipt_path = self.known[receipt_key(digest, path.name)]
+        archived = _state(receipt_path.with_name(digest))
+        if archived is not None and archived[0] == size:
+            return
+        with writing(receipt_path):
+            receipt_path.with_name(digest).unlink(missing_ok=True)
+        self.archive.add(self.archive.receipt(receipt_path), path)
+        log.info("landing name=%s restored in the archive", path.name)
+
     def _archive(self, path: Path, receipt: Receipt) -> None:
         try:
             self.archive.add(receipt, path)
@@ -150,7 +163,7 @@ class _Landing:
                 self.landed.growing.append(path)
                 return
             raise
-        self.known.add(receipt.key)
+        self.known[receipt.key] = self.archive.bytes_path(receipt).with_name(f"{receipt.key}.json")
         self.revisions[name_hash(receipt.name)] += 1
         self.landed.new.append(receipt)
         if receipt.revision > 1:

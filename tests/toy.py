@@ -20,7 +20,7 @@ from lake.config import CHECKOUT
 from lake.definition_files import read_definitions
 from lake.definitions import Table
 from lake.ledger import l0_definition
-from lake.reading import arrow_schema
+from lake.reading import arrow_schema, table_id
 from lake.store import Lake
 from lake.tables import append, append_ops, day_files
 
@@ -152,4 +152,5 @@ def receive(lake: Lake, name: str, values: Sequence[int], day: date = DAY) -> No
         files.close()
         append(lake, files, f"ingest/{sha}")
     row = {"table_name": L0, "day": day, "file_sha256": sha, "rows": len(values), "new_rows": len(values)}
-    append_ops(lake, "contents", [row | {"definition": definition, "run_id": f"run-{name}"}])
+    books = {"definition": definition, "table_id": table_id(lake, table), "run_id": f"run-{name}"}
+    append_ops(lake, "contents", [row | books])

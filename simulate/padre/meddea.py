@@ -99,9 +99,10 @@ def file_name(prefix: str, tt2000: int) -> str:
 
 def _finish(run: Run, streams: list[Stream], out: Path) -> Simulated:
     faults = tuple(fault for stream in streams for fault in stream.done)
-    write_faults(out / "truth" / "faults.csv", faults)
-    write_table(out / "truth" / "rate.csv", RATE_HEADER, run.rate_rows())
-    write_table(out / "truth" / "flares.csv", ("start_time", "peak_time", "stop_time", "peak_rate"), run.flare_rows())
+    truth, day = out / "truth", f"{run.day:%Y%m%d}"
+    write_faults(truth / f"faults_{day}.csv", faults)
+    write_table(truth / f"rate_{day}.csv", RATE_HEADER, run.rate_rows())
+    write_table(truth / f"flares_{day}.csv", ("start_time", "peak_time", "stop_time", "peak_rate"), run.flare_rows())
     files = tuple(path for stream in streams for path in stream.files)
     done = Simulated(files, sum(s.packets for s in streams), sum(s.written for s in streams), faults)
     log.info("simulate day=%s files=%d packets=%d bytes=%d", run.day, len(files), done.packets, done.bytes)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A night that kills itself at its n-th call to storage, or counts them if n is 0: python killed_night.py ROOT INBOX N.
 
-Every rename, link, sync, removal and Delta commit of the process counts; SIGKILL leaves no chance to tidy up.
+Every rename, link, sync, removal, Delta commit and making of a Delta table of the process counts; SIGKILL leaves no chance to tidy up.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import deltalake
 from deltalake import DeltaTable
 
 from lake.config import Settings
@@ -38,6 +39,8 @@ def main() -> None:
     for name in ("replace", "rename", "link", "fsync", "unlink", "mkdir"):
         setattr(os, name, counted(getattr(os, name), kill_at))
     DeltaTable.create_write_transaction = counted(DeltaTable.create_write_transaction, kill_at)  # type: ignore[method-assign]
+    DeltaTable.create = staticmethod(counted(DeltaTable.create, kill_at))  # type: ignore[method-assign]
+    deltalake.write_deltalake = counted(deltalake.write_deltalake, kill_at)
     settings = Settings(root=root, settle_seconds=0)
     run_night(Lake(root, read_definitions(settings.missions)), settings, inbox)
     print(next(calls) - 1)

@@ -12,7 +12,7 @@ from lake.ledger import read_ops
 from lake.reading import scan
 from lake.store import Lake
 
-OF_THE_RUN = ["run_id", "started_at", "seconds", "checked_at", "created_at", "received_at"]
+OF_THE_RUN = ["run_id", "table_id", "started_at", "seconds", "checked_at", "created_at", "received_at"]
 HISTORY = ("runs", "exports")  # one more row after an interruption is right; their last state is compared
 
 

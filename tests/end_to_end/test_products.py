@@ -118,6 +118,7 @@ def test_a_unit_is_the_same_in_the_cdf_and_in_the_definition(night, products):
     file = cdflib.CDF(str(products["l1-housekeeping"]))
     units = {c.name: c.unit or " " for c in table.columns if c.name not in ("time", "day", "epoch_tt2000")}
     assert {name: file.varattsget(name)["UNITS"] for name in units} == units
+    assert (file.varattsget("fp_temp_degc")["UNITS"], file.varattsget("hvps_vsense_v")["UNITS"]) == ("degC", "V")
 
 
 def test_the_newest_input_dates_the_file_and_its_parents_are_the_raw_files(night, products):

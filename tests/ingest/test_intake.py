@@ -39,7 +39,7 @@ from transforms.engine import build_all
 
 L0 = ("l0_photon_packet", "l0_photon", "l0_housekeeping", "l0_register")
 OPS = ("files", "quarantine", "gaps", "contents")
-OWN_WORDS = ("run_id", "received_at")
+OWN_WORDS = ("table_id", "run_id", "received_at")
 
 
 class KilledError(Exception):

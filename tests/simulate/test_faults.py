@@ -165,7 +165,7 @@ def test_a_late_file_lies_apart_and_is_whole(definitions: Definitions, clean: di
 
 def test_truth_lists_the_faults(definitions: Definitions, tmp_path: Path) -> None:
     done = simulated(definitions, tmp_path, "junk,photon,00:20:00,,9\ngap,spectrum,00:01:00,00:02:00,\n")
-    with (tmp_path / "out" / "truth" / "faults.csv").open(encoding="utf-8") as text:
+    with (tmp_path / "out" / "truth" / "faults_20250801.csv").open(encoding="utf-8") as text:
         rows = list(csv.DictReader(text))
     assert [(r["kind"], r["file"], int(r["offset"]), int(r["bytes"])) for r in rows] == [
         (f.kind, f.file, f.offset, f.bytes) for f in done.faults

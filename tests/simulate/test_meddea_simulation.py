@@ -92,7 +92,7 @@ def packets(simulated: Simulated) -> dict[int, list[Packet]]:
 
 
 def truth(out: Path, name: str) -> list[dict[str, str]]:
-    with (out / "truth" / f"{name}.csv").open(encoding="utf-8") as file:
+    with (out / "truth" / f"{name}_{DAY:%Y%m%d}.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -118,7 +118,7 @@ def test_same_seed_gives_same_bytes(definitions: Definitions, tmp_path: Path) ->
     a, b, c = ([path.read_bytes() for path in run.files] for run in runs)
     assert a == b
     assert a[0] != c[0]
-    assert (tmp_path / "a/truth/rate.csv").read_bytes() == (tmp_path / "b/truth/rate.csv").read_bytes()
+    assert truth(tmp_path / "a", "rate") == truth(tmp_path / "b", "rate")
 
 
 def test_report_counts_what_is_in_the_files(simulated: Simulated, packets: dict[int, list[Packet]]) -> None:
@@ -327,6 +327,13 @@ def test_a_second_run_into_the_folder_must_agree(definitions: Definitions, tmp_p
     with pytest.raises(StorageError, match="holds other data"):
         simulate(definitions, "padre", "meddea", DAY, tmp_path, seed=2, hours=0.02)
     assert not list(tmp_path.rglob(".*"))
+
+
+def test_two_days_fit_into_one_folder_each_with_its_truth(definitions: Definitions, tmp_path: Path) -> None:
+    for day in (DAY, date(2025, 8, 2)):
+        simulate(definitions, "padre", "meddea", day, tmp_path, seed=1, hours=0.02)
+    names = [path.name for path in sorted((tmp_path / "truth").iterdir())]
+    assert names == [f"{kind}_2025080{number}.csv" for kind in ("faults", "flares", "rate") for number in (1, 2)]
 
 
 def test_unknown_simulator_is_answered_with_the_known_ones(definitions: Definitions, tmp_path: Path) -> None:

@@ -1,0 +1,372 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What has happened to a lake leaves no trace in its rows and products: definitions changed and changed back, runs
+interrupted in between, folders deleted, files damaged, late or odd data.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import cdflib
+import polars as pl
+import pytest
+
+from exports import export as export_stage
+from ingest import intake as intake_stage
+from lake.config import Settings
+from lake.definition_files import read_definitions
+from lake.definitions import Definitions
+from lake.ledger import read_ops
+from lake.store import Lake
+from swxlake.night import Selection, check, export, ingest, run_night, transform
+from swxlake.outcome import Outcome
+from tests.end_to_end.lake_state import product_state, table_state
+from tests.meddea import (
+    DEFINITIONS,
+    MISSIONS,
+    NOON,
+    PHOTON_FILE,
+    drop,
+    housekeeping,
+    met,
+    missions_with_policy,
+    photon,
+    rows,
+    unbalanced,
+)
+from transforms import engine
+
+DAYS = date(2024, 9, 16), date(2024, 9, 17)
+HK_FILES = "padreMDU8_240916120000.dat", "padreMDU8_240917120000.dat"
+LATE_FILE = "padreMDU8_240916130000.dat"
+EVERYTHING = Selection()
+TIME_CONFLICT = 4
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nobody catches it."""
+
+
+def packets(start: int, first: int = 0, number: int = 6) -> list[bytes]:
+    """Housekeeping packets every 5 s."""
+    return [housekeeping(count, start + 5 * count, 20_000) for count in range(first, first + number)]
+
+
+LATE = packets(NOON, 4)  # two that came before and four new ones
+
+
+def night(lake: Lake, inbox: Path | None = None) -> Outcome:
+    return run_night(lake, Settings(root=lake.root, settle_seconds=0), inbox)
+
+
+def decode(lake: Lake, *paths: Path) -> Outcome:
+    return ingest(lake, Settings(root=lake.root, settle_seconds=0), list(paths))
+
+
+def data(lake: Lake) -> dict[str, pl.DataFrame]:
+    """Rows of all data tables: the ops tables rightly remember what happened."""
+    return {name: frame for name, frame in table_state(lake).items() if not name.startswith("ops.")}
+
+
+def assert_same_rows(one: Lake, other: Lake) -> None:
+    states = data(one), data(other)
+    for name, frame in states[0].items():
+        assert frame.equals(states[1][name]), f"{name} differs:\n{frame}\n{states[1][name]}"
+
+
+def newest_products(lake: Lake) -> dict[str, str]:
+    """sha256 of the newest version of each product-day: older ones do not come back in a rebuild."""
+    newest: dict[str, tuple[str, str]] = {}
+    for path, sha256 in product_state(lake).items():
+        newest[path.rpartition("_v")[0]] = path, sha256
+    return dict(newest.values())
+
+
+def failing(function: Callable[..., Any], when: Callable[..., bool]) -> Callable[..., Any]:
+    """The function, but the process ends at the call for which `when` is true."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if when(*args, **kwargs):
+            raise Killed
+        return function(*args, **kwargs)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def posix(tmp_path_factory: pytest.TempPathFactory) -> Definitions:
+    """The definitions, with a clock that counts no leap seconds: all times are 5 s later."""
+    return read_definitions(missions_with_policy(tmp_path_factory.mktemp("posix") / "missions", "posix"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A lake after one night with two days of housekeeping and some photons. Nobody changes it."""
+    folder = tmp_path_factory.mktemp("history")
+    for name, day in zip(HK_FILES, DAYS, strict=True):
+        drop(folder / "inbox", name, *packets(met(day.year, day.month, day.day, 12)))
+    drop(folder / "inbox", PHOTON_FILE, *(photon(count, NOON + count) for count in range(3)))
+    lake = Lake(folder / "lake", DEFINITIONS)
+    outcome = night(lake, folder / "inbox")
+    assert outcome.exit_code == 0, outcome.problems
+    return lake
+
+
+@pytest.fixture(scope="module")
+def with_late(undisturbed: Lake, late_inbox: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """The undisturbed lake after a second night, which brought a late file. Nobody changes it."""
+    lake = copy(undisturbed, tmp_path_factory.mktemp("late") / "lake")
+    assert night(lake, late_inbox).exit_code == 0
+    return lake
+
+
+@pytest.fixture(scope="module")
+def late_inbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return drop(tmp_path_factory.mktemp("late") / "inbox", LATE_FILE, *LATE).parent
+
+
+def copy(lake: Lake, folder: Path) -> Lake:
+    return Lake(shutil.copytree(lake.root, folder), lake.definitions)
+
+
+@pytest.fixture
+def lake(undisturbed: Lake, tmp_path: Path) -> Lake:
+    """A copy of the undisturbed lake, to be disturbed."""
+    return copy(undisturbed, tmp_path / "lake")
+
+
+@pytest.fixture
+def missions(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(MISSIONS, tmp_path / "missions"))
+
+
+def with_change(lake: Lake, missions: Path, old: str, new: str) -> Lake:
+    """The lake under a definition of tables that was edited."""
+    path = missions / "padre" / "meddea" / "tables.yaml"
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+    return Lake(lake.root, read_definitions(missions))
+
+
+# ---- definitions that change and change back -------------------------------------------------------------------------
+@pytest.mark.parametrize("books", ["files", "contents"])
+def test_a_clock_policy_tried_and_taken_back_leaves_no_trace(
+    lake: Lake, posix: Definitions, undisturbed: Lake, with_late: Lake, late_inbox: Path, books: str
+) -> None:
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(intake_stage, "append_ops", failing(intake_stage.append_ops, lambda _, name, *a: name == books))
+        decode(Lake(lake.root, posix))
+    assert night(lake).exit_code == 0
+    assert_same_rows(lake, undisturbed)
+    assert product_state(lake) == product_state(undisturbed)
+    assert night(lake, late_inbox).exit_code == 0
+    assert_same_rows(lake, with_late)
+    assert product_state(lake) == product_state(with_late)
+
+
+def test_another_clock_policy_moves_every_time_and_the_way_back_is_exact(
+    lake: Lake, posix: Definitions, undisturbed: Lake
+) -> None:
+    night(Lake(lake.root, posix))
+    moved = rows(lake, "l1_housekeeping")["time"] - rows(undisturbed, "l1_housekeeping")["time"]
+    assert moved.unique().to_list() == [timedelta(seconds=5)]
+    assert night(lake).exit_code == 0
+    assert_same_rows(lake, undisturbed)
+    assert newest_products(lake).keys() >= {path for path in product_state(undisturbed) if "housekeeping" not in path}
+
+
+@pytest.mark.parametrize("step", ["replace_day", "append_ops"])
+def test_a_column_type_tried_on_one_day_and_taken_back_leaves_no_trace(
+    lake: Lake, missions: Path, undisturbed: Lake, step: str
+) -> None:
+    changed = with_change(lake, missions, "fp_temp_degc, type: float64", "fp_temp_degc, type: float32")
+    calls = iter((False, True))
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(engine, step, failing(getattr(engine, step), lambda *a, **k: next(calls)))
+        transform(changed, EVERYTHING)
+    assert transform(lake, EVERYTHING).exit_code == 0
+    assert_same_rows(lake, undisturbed)
+    assert check(lake, EVERYTHING).exit_code == 0
+    assert export(lake, EVERYTHING).facts["export"]["published"] == 0
+
+
+def test_a_rule_that_failed_for_a_while_does_not_block_for_ever(
+    lake: Lake, missions: Path, late_inbox: Path, with_late: Lake
+) -> None:
+    for stage in (lambda each, _: decode(each, late_inbox), transform, check):
+        assert stage(lake, EVERYTHING).exit_code == 0
+    narrow = with_change(lake, missions, "conversion: spline, valid: [-100, 200], nullable: true, label: FP temp",
+                         "conversion: spline, valid: [150, 200], nullable: true, label: FP temp")  # fmt: skip
+    blocked = night(narrow)
+    assert blocked.exit_code == 1
+    assert f"padre.meddea_l1_housekeeping@{DAYS[0]}: not exported, checks failed: range:fp_temp_degc" in blocked.problems
+    assert night(lake).exit_code == 0
+    assert product_state(lake) == product_state(with_late)
+
+
+def test_a_new_release_alone_exports_nothing(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_stage, "release", lambda: ("99.0.0", date(2099, 1, 1)))
+    before = product_state(lake)
+    outcome = export(lake, EVERYTHING)
+    assert outcome.facts["export"] == {"published": 0, "unchanged": len(before)}
+    assert product_state(lake) == before
+
+
+# ---- folders deleted -------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("table", ["meddea_l1_photon", "meddea_l0_housekeeping", "meddea_l1_housekeeping"])
+def test_a_table_that_was_deleted_comes_back_and_nothing_is_published(
+    lake: Lake, undisturbed: Lake, table: str
+) -> None:
+    shutil.rmtree(lake.root / "tables" / "padre" / table)
+    outcome = night(lake)
+    assert (outcome.exit_code, outcome.facts["export"]["published"]) == (0, 0)
+    assert_same_rows(lake, undisturbed)
+    assert product_state(lake) == product_state(undisturbed)
+
+
+def strip(lake: Lake) -> None:
+    """Leave raw/ and journal/ alone."""
+    for name in ("tables", "exports"):
+        shutil.rmtree(lake.root / name)
+    lake.catalog.unlink()
+    assert sorted(path.name for path in lake.root.iterdir()) == ["journal", "raw"]
+
+
+def assert_rebuilt(lake: Lake, original: Lake) -> None:
+    strip(lake)
+    assert night(lake).exit_code == 0
+    assert_same_rows(lake, original)
+    assert product_state(lake) == newest_products(original)
+
+
+def test_raw_and_journal_are_enough(lake: Lake, undisturbed: Lake) -> None:
+    assert_rebuilt(lake, undisturbed)
+
+
+def test_raw_and_journal_are_enough_after_a_late_file(with_late: Lake, tmp_path: Path) -> None:
+    assert [path for path in newest_products(with_late) if path.endswith("housekeeping_20240916_v1.0.1.cdf")]
+    assert_rebuilt(copy(with_late, tmp_path / "lake"), with_late)
+
+
+def test_raw_and_journal_are_enough_after_a_late_file_of_impossible_clocks(lake: Lake, tmp_path: Path) -> None:
+    before = product_state(lake)
+    drop(tmp_path / "inbox", LATE_FILE, housekeeping(6, 0), housekeeping(7, 2**32 - 1))
+    assert night(lake, tmp_path / "inbox").exit_code == 0
+    assert rows(lake, "l0_housekeeping").height == 14
+    assert product_state(lake) == before
+    assert_rebuilt(copy(lake, tmp_path / "rebuilt"), lake)
+    path = next(lake.root.glob(f"exports/**/*l1-housekeeping_{DAYS[0]:%Y%m%d}*.cdf"))
+    assert cdflib.CDF(str(path)).globalattsget()["Parents"] == [HK_FILES[0]]
+
+
+# ---- odd clocks ------------------------------------------------------------------------------------------------------
+def test_a_day_of_impossible_clocks_alone_is_kept_and_makes_no_product_and_no_trouble(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake", DEFINITIONS)
+    drop(tmp_path / "inbox", HK_FILES[0], *(housekeeping(count, 0) for count in range(3)))
+    first = night(lake, tmp_path / "inbox")
+    assert (first.exit_code, first.problems) == (0, [])
+    assert "3 packets have an impossible clock; kept in L0, left out of L1" in first.notes
+    assert (rows(lake, "l0_housekeeping").height, rows(lake, "l1_housekeeping").height) == (3, 0)
+    assert product_state(lake) == {}
+    later = night(lake, tmp_path / "inbox")
+    assert (later.exit_code, later.facts["check"]["table_days"]) == (0, 0)
+
+
+def test_a_day_that_loses_its_rows_to_another_makes_no_trouble(tmp_path: Path, posix: Definitions) -> None:
+    lake = Lake(tmp_path / "lake", DEFINITIONS)
+    drop(tmp_path / "inbox", HK_FILES[0], housekeeping(0, met(2024, 9, 16, 23, 59, 57), 20_000))
+    assert night(lake, tmp_path / "inbox").exit_code == 0
+    moved = Lake(lake.root, posix)
+    outcomes = [night(moved, tmp_path / "inbox") for _ in range(2)]
+    assert [(outcome.exit_code, outcome.problems) for outcome in outcomes] == [(0, []), (0, [])]
+    assert rows(moved, "l1_housekeeping")["day"].to_list() == [DAYS[1]]
+    days = [path.split("_")[3] for path in product_state(moved)]
+    assert days == ["20240916", "20240917"]  # what was published stays
+
+
+def test_of_two_packets_with_one_time_and_other_content_one_is_chosen_flagged_counted_and_told(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake", DEFINITIONS)
+    twins = housekeeping(6, NOON + 25, 20_100), housekeeping(7, NOON + 30, 20_000)
+    drop(tmp_path / "inbox", HK_FILES[0], *packets(NOON), *twins)
+    outcome = night(lake, tmp_path / "inbox")
+    table = "padre.meddea_l1_housekeeping"
+    assert (rows(lake, "l0_housekeeping").height, rows(lake, "l1_housekeeping").height) == (8, 7)
+    flagged = rows(lake, "l1_housekeeping").filter(pl.col("quality_flag") & TIME_CONFLICT != 0)
+    assert flagged["sequence_count"].to_list() == [5]
+    counted = read_ops(lake, "metrics").filter(table_name=table, metric="flag:time_conflict")
+    assert counted["value"].to_list() == [1]
+    sentence = "1 rows were chosen among packets that have the same time and other content."
+    assert f"warning {table}@{DAYS[0]} flagged:time_conflict: {sentence}" in outcome.notes
+    assert outcome.exit_code == 0
+
+
+# ---- damaged files ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("cut", [None, 50], ids=["missing", "truncated"])
+def test_a_raw_file_lost_from_the_archive_is_named_and_restored_from_the_inbox(
+    lake: Lake, undisturbed: Lake, tmp_path: Path, cut: int | None
+) -> None:
+    receipt = read_ops(lake, "files").row(by_predicate=pl.col("name") == HK_FILES[0], named=True)
+    archived = next(lake.root.glob(f"raw/*/*/*/{receipt['file_sha256']}"))
+    content = archived.read_bytes()
+    archived.unlink()
+    if cut:
+        archived.write_bytes(content[:cut])
+    shutil.rmtree(lake.root / "tables" / "padre" / "meddea_l0_housekeeping")
+    outcome = decode(lake)
+    assert outcome.exit_code == 1
+    [problem] = outcome.problems
+    assert problem.startswith(str(archived))
+    assert f"Restore {HK_FILES[0]}" in problem
+    assert rows(lake, "l0_housekeeping")["day"].unique().to_list() == [DAYS[1]]
+    again = night(lake, drop(tmp_path / "inbox", HK_FILES[0], content).parent)
+    assert (again.exit_code, again.facts["ingest"]["known_files"]) == (0, 1)
+    assert archived.read_bytes() == content
+    assert_same_rows(lake, undisturbed)
+    assert product_state(lake) == product_state(undisturbed)
+    assert unbalanced(lake) == []
+
+
+def test_what_killed_exports_left_behind_is_removed_after_an_hour(lake: Lake) -> None:
+    old, young = lake.root / ".export-old", lake.root / ".export-young"
+    for folder in (old, young):
+        folder.mkdir()
+        (folder / "half.cdf").write_bytes(b"half")
+    os.utime(old, (time.time() - 3700,) * 2)
+    export(lake, EVERYTHING)
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_a_killed_export_leaves_nothing_below_exports(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(maker: export_stage.Maker, version: str) -> None:
+        (maker.folder / "half.cdf").write_bytes(b"half")
+        assert [path for path in (lake.root / "exports").rglob(".*")] == []
+        assert list((lake.root / "exports").rglob("half.cdf")) == []
+        raise Killed
+
+    before = product_state(lake)
+    monkeypatch.setattr(export_stage.Maker, "write", killed)
+    with pytest.raises(Killed):
+        export(lake, Selection(force=True))
+    assert product_state(lake) == before
+    assert [path.name for path in lake.root.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_published_file_that_was_changed_is_put_away_and_published_again(lake: Lake, undisturbed: Lake) -> None:
+    path = next(lake.root.glob(f"exports/**/*l1-housekeeping_{DAYS[1]:%Y%m%d}_v1.0.0.cdf"))
+    path.chmod(0o644)
+    spoilt = path.read_bytes() + b"more"
+    path.write_bytes(spoilt)
+    outcome = night(lake)
+    assert outcome.exit_code == 1
+    [away] = (lake.root / "damaged").iterdir()
+    assert (away.name[: len(path.name)], away.read_bytes()) == (path.name, spoilt)
+    assert [problem for problem in outcome.problems if str(path) in problem and str(away) in problem]
+    assert product_state(lake) == product_state(undisturbed)
+    assert night(lake).exit_code == 0
