@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A night that kills itself at its n-th call to storage, or counts them if n is 0: python killed_night.py ROOT INBOX N.
 
-Every rename, link, sync, removal, Delta commit and making of a Delta table of the process counts; SIGKILL leaves no chance to tidy up.
+Every rename, link, sync, removal, making of a Delta table and Delta commit of the process counts; SIGKILL leaves no
+chance to tidy up.
 """
 
 from __future__ import annotations
