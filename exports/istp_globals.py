@@ -160,11 +160,11 @@ def _data_type(table: Table) -> str:
 
 
 def _text(product: Product, instrument: Instrument) -> tuple[str, ...]:
-    """One entry to a paragraph; products of an assumed instrument say so themselves."""
+    """One entry to a paragraph: the product's own, then what is assumed or not known about the instrument."""
     paragraphs = [" ".join(p.split()) for p in re.split(r"\n\s*\n", product.text)]
     if instrument.status == "assumed":
         paragraphs.append(f"Status of the instrument's definition: assumed. {instrument.status_reason}".strip())
-        paragraphs += [f"Unknown: {unknown}" for unknown in instrument.unknowns]
+    paragraphs += [f"Not known: {unknown}" for unknown in instrument.unknowns]
     return tuple(paragraph for paragraph in paragraphs if paragraph)
 
 

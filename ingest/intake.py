@@ -40,6 +40,7 @@ class Intake:
     clock_invalid: int = 0
     missing: int = 0
     damaged: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
 
     def count(self, decoded: Decoded) -> None:
         """Add what became of one file."""
@@ -123,9 +124,11 @@ class Batch:
         elif receipt.bytes == 0:
             row = _file_row(Decoded(receipt, definition), self.run_id, "empty", "holds no byte")
             self.rows.add("files", **row)
+            self.intake.empty.append(receipt.name)
         elif (definition, receipt.file_sha256) in self.earlier:
             row = _same_bytes(receipt, self.earlier[definition, receipt.file_sha256], self.run_id)
             self.rows.add("files", **row)
+            self.intake.duplicates += row["duplicates"]
         else:
             self._decode(receipt)
 
@@ -168,7 +171,20 @@ class Batch:
                 "run_id": self.run_id,
             }
             for (address, day), count in decoded.rows.items()
-        ]
+        ] or [self._nothing(decoded)]
+
+    def _nothing(self, decoded: Decoded) -> dict[str, Any]:
+        """The row that says that a file gave no rows, so that what an earlier decoding gave no longer counts."""
+        return {
+            "table_name": "",
+            "day": date.fromisoformat(decoded.receipt.day),
+            "file_sha256": decoded.receipt.file_sha256,
+            "rows": 0,
+            "new_rows": 0,
+            "definition": decoded.definition,
+            "table_id": "",
+            "run_id": self.run_id,
+        }
 
 
 def _forget_quarantine(lake: Lake, fresh: set[str]) -> None:

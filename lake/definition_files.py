@@ -39,6 +39,10 @@ OPS_TABLES = Path(__file__).with_name("ops.yaml")
 FIELD_KINDS = {"uint": "uint", "int": "int", "float": "float", "str": "str", "bytes": "bytes", "fill": "fill"}
 
 
+SHARED_COLUMNS = {"epoch_tt2000", "time", "day", "quality_flag", "file_sha256", "byte_offset", "sequence_count"}
+SHARED_COLUMNS |= {"packet_bytes", "apid", "sequence_flags"}
+
+
 def read_definitions(path: Path) -> Definitions:
     """Everything below missions/, checked. Raises DefinitionError."""
     folders = _folders(path)
@@ -126,6 +130,10 @@ def _read_packet(folder: Path, name: str, entry: dict[str, Any]) -> Packet:
     for number, f in numbered:
         _check_length(f"{path} row {number} ({f.name})", f, fields[: fields.index(f)])
     bits = sum(f.bits * f.items for f in fields if not f.variable)
+    if bits % 8 and all(f.bits % 8 == 0 for f in fields if f.variable):
+        raise DefinitionError(
+            f"{path}: the fields add up to {bits} bits, no whole bytes. Correct a bit_length or add a fill field."
+        )
     entry.setdefault("max_bytes", 65542 if any(f.variable for f in fields) else 6 + (bits + 7) // 8)
     keys = ("packets", name)
     return build_at(Packet, {"name": name, "fields": fields, **entry}, folder / "instrument.yaml", keys)
@@ -260,6 +268,9 @@ def _shared_columns(path: Path) -> dict[str, Column]:
     file = path / "columns.csv"
     columns = [(number, _shared_column(file, number, row)) for number, row in numbered_rows(file)]
     _check_repeats(file, "name", ((number, column.name) for number, column in columns))
+    missing = sorted(SHARED_COLUMNS - {column.name for _, column in columns})
+    if missing:
+        raise DefinitionError(f"{file}: lacks {', '.join(missing)}, which every table needs. Add or rename the row.")
     return {column.name: column for _, column in columns}
 
 

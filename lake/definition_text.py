@@ -38,7 +38,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DefinitionError(f"{path} line {line}: {error.problem}. Correct the YAML there.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date such as 2024-13-01 is a ValueError
         raise DefinitionError(f"{path}: {' '.join(str(error).split())}. Correct the YAML there.") from None
     if not isinstance(content, dict):
         raise DefinitionError(f"{path}: holds no mapping. Write `key: value` lines as in missions/padre.")

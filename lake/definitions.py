@@ -130,7 +130,7 @@ class Packet(Noun):
     """
 
     name: Name
-    apids: tuple[int, ...] = Field(min_length=1)
+    apids: tuple[Annotated[int, Field(ge=0, le=2047)], ...] = Field(min_length=1)  # 11 bits, CCSDS 133.0-B-2, 4.1.3.3
     fields: tuple[PacketField, ...]
     max_bytes: int = Field(le=65542)
     version: int = 0
@@ -181,6 +181,9 @@ class Clock(Noun):
         for name, tick in (("fine", self.fine_tick_ns), ("event", self.event_tick_ns)):
             if getattr(self, name) and tick <= 0:
                 raise ValueError(f"{name} counts ticks of {tick} ns; give {name}_tick_ns")
+        second = self.fine_tick_ns * self.fine_ticks_per_second
+        if self.fine and second != 1_000_000_000:
+            raise ValueError(f"fine_tick_ns times fine_ticks_per_second is {second} ns, not one second; correct one")
         return self
 
 

@@ -76,12 +76,23 @@ def l0_contents(lake: Lake) -> dict[tuple[str, date], str]:
 
 def current_contents(lake: Lake) -> pl.DataFrame:
     """Rows of ops.contents that were decoded with today's definitions into the tables that are there today."""
-    return read_ops(lake, "contents").filter(pl.col("rows") > 0, _holds(lake))
+    return _last_decodes(lake).filter(_holds(lake))
+
+
+def outdated_contents(lake: Lake) -> pl.DataFrame:
+    """Rows of ops.contents about files that have to be decoded again: a definition or a table is another one now."""
+    return _last_decodes(lake).filter(~_holds(lake))
 
 
 def incomplete_files(lake: Lake) -> set[str]:
     """Hashes of decoded files of which a table lacks rows, because it was removed or made anew since."""
-    return set(read_ops(lake, "contents").filter(pl.col("rows") > 0, ~_holds(lake))["file_sha256"])
+    return set(outdated_contents(lake)["file_sha256"])
+
+
+def _last_decodes(lake: Lake) -> pl.DataFrame:
+    """Rows of ops.contents of the newest decoding of each file; an older one may have put rows on other days."""
+    newest = pl.col("run_id") == pl.col("run_id").max().over("file_sha256")
+    return read_ops(lake, "contents").filter(newest).filter(pl.col("rows") > 0)
 
 
 def _holds(lake: Lake) -> pl.Expr:
@@ -108,9 +119,13 @@ def _identity(there: dict[str, str]) -> pl.Expr:
 
 @dataclass
 class Contents:
-    """Content fingerprints of table-days and the last run of each; kept up to date while a plan runs."""
+    """Content fingerprints of table-days and the last run of each; kept up to date while a plan runs.
+
+    `outdated` are L0 table-days whose files have to be decoded again before anything is built from them.
+    """
 
     known: dict[tuple[str, date], str]
+    outdated: set[tuple[str, date]] = field(default_factory=set)
     runs: dict[tuple[str, date], dict[str, Any]] = field(default_factory=dict)
 
 
@@ -118,7 +133,8 @@ def read_contents(lake: Lake) -> Contents:
     """Contents of all table-days: L0 from the files that contributed, higher levels from their last good run."""
     runs = last_runs(lake)
     built = {key: str(run["content"]) for key, run in runs.items() if run["status"] == "done"}
-    return Contents(l0_contents(lake) | built, runs)
+    outdated = set(outdated_contents(lake).select("table_name", "day").iter_rows())
+    return Contents(l0_contents(lake) | built, outdated, runs)
 
 
 @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -97,6 +98,14 @@ def data_files(delta: DeltaTable, days: Iterable[date] | None = None) -> list[st
         return _paths(delta.file_uris())
     wanted = [iso_day(day) for day in days]
     return _paths(delta.file_uris(file_pruning_predicate=[("day", "in", wanted)])) if wanted else []
+
+
+def file_sizes(delta: DeltaTable) -> dict[str, int]:
+    """Size in bytes by path of each of a table's Parquet files, as they were committed."""
+    root = Path(unquote(delta.table_uri.removeprefix("file://")))
+    adds = pa.table(delta.get_add_actions(flatten=True))
+    paths = [str(root / unquote(path)) for path in adds["path"].to_pylist()]
+    return dict(zip(paths, adds["size_bytes"].to_pylist(), strict=True))
 
 
 def _paths(uris: list[str]) -> list[str]:

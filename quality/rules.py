@@ -56,7 +56,7 @@ def rules_fingerprint(rules: Iterable[Rule]) -> str:
 
 def _none(name: str, metric: str, column: str, severity: Severity, detail: str) -> Rule:
     """A rule that a count is zero."""
-    return Rule(name, metric, column, None, 0.0, severity, detail)
+    return Rule(name, metric, column, None, 0.0, severity, f"Expected: {detail}")
 
 
 def _table_rules(table: Table) -> Iterator[Rule]:

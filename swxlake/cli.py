@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import duckdb
 import typer
 from typer.exceptions import TyperException
 
@@ -58,6 +59,16 @@ class Session:
 
     lake: Lake
     settings: Settings
+
+
+def open_lake(root: str | None, verbose: int) -> Session:
+    """As `open_session`, for commands that make no lake. Raises ConfigurationError if there is none."""
+    session = open_session(root, verbose)
+    if not session.lake.root.is_dir():
+        raise ConfigurationError(
+            f"{session.lake.root}: is no lake. Run `swxlake night --inbox DIR`, or correct --root."
+        )
+    return session
 
 
 def open_session(root: str | None, verbose: int) -> Session:
@@ -143,7 +154,7 @@ def transform(  # noqa: PLR0913, PLR0917  each parameter is an option
     """Build the table-days that are out of date, inputs before dependents."""
     from swxlake import night  # noqa: PLC0415
 
-    session = open_session(root, verbose)
+    session = open_lake(root, verbose)
     stage = night.transform_plan if dry_run else night.transform
     finish(stage(session.lake, _selection(session.lake, tables, day, first, stop, force)), json)
 
@@ -189,7 +200,7 @@ def _run_stage(
 ) -> None:
     from swxlake import night  # noqa: PLC0415
 
-    session = open_session(root, verbose)
+    session = open_lake(root, verbose)
     stage: Callable[[Lake, night.Selection], Outcome] = getattr(night, name)
     finish(stage(session.lake, _selection(session.lake, tables, *days, force)), json)
 
@@ -259,7 +270,7 @@ def describe(
     """Columns and lineage of a table; with @day its runs, checks, files and products, back to byte ranges."""
     from swxlake.describe import describe_day, describe_table  # noqa: PLC0415
 
-    lake = open_session(root, verbose).lake
+    lake = open_lake(root, verbose).lake
     address, _, day = name.partition("@")
     table = (tables_named(lake, [address]) or [])[0]
     finish(describe_day(lake, table, parse_day(day)) if day else describe_table(lake, table), json)
@@ -270,7 +281,7 @@ def status(root: Root = None, json: Json = False, verbose: Verbose = 0) -> None:
     """Which days each table has and how they were judged, what is missing, quarantined or out of balance."""
     from swxlake.status import lake_status  # noqa: PLC0415
 
-    finish(lake_status(open_session(root, verbose).lake), json)
+    finish(lake_status(open_lake(root, verbose).lake), json)
 
 
 @app.command(epilog="Example: swxlake simulate padre/meddea --day 2026-08-01 --out drop --seed 7")
@@ -316,6 +327,10 @@ def main() -> None:
         code = 2
     except (KeyboardInterrupt, typer.Abort):
         code = 130
+    except duckdb.Error as error:
+        reason = " ".join(str(error).split())
+        print(f"swxlake: {reason}. Run `swxlake doctor`; it names damaged files.", file=sys.stderr)
+        code = 1
     except BrokenPipeError:
         code = _closed_pipe()
     except OSError as error:

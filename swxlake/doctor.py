@@ -11,10 +11,11 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from lake.errors import StorageError, SwxlakeError
+from lake.definitions import Table
+from lake.errors import StorageError, SwxlakeError, TableError
 from lake.ledger import release
-from lake.reading import open_table
-from lake.store import Lake
+from lake.reading import file_sizes, open_table
+from lake.store import Lake, RawArchive
 from swxlake.outcome import Outcome
 
 FREE_BYTES = 1 << 30
@@ -26,9 +27,11 @@ def examine(lake: Lake) -> Outcome:
     checks: dict[str, Callable[[Lake], str]] = {
         "code": _code,
         "definitions": _definitions,
+        "unpackers": _unpackers,
         "transforms": _transforms,
         "products": _products,
         "storage": _storage,
+        "archive": _archive,
         "tables": _tables,
     }
     outcome = Outcome()
@@ -50,6 +53,13 @@ def _definitions(lake: Lake) -> str:
     tables = len(lake.definitions.tables)
     instruments = [f"{m.name}/{i.name}" for m in lake.definitions.missions for i in m.instruments]
     return f"{lake.definitions.path}: {', '.join(instruments)}, {tables} tables"
+
+
+def _unpackers(lake: Lake) -> str:
+    unpacker_of = importlib.import_module("ingest.unpackers").unpacker_of
+    packets = [p for m in lake.definitions.missions for i in m.instruments for p in i.packets]
+    named = [packet for packet in packets if unpacker_of(packet) is not None]
+    return f"{len(named)} of {len(packets)} packet types have one"
 
 
 def _transforms(lake: Lake) -> str:
@@ -86,7 +96,31 @@ def _existing(path: Path) -> Path:
     return path if path.exists() else _existing(path.parent)
 
 
+def _archive(lake: Lake) -> str:
+    """Sizes only; contents are verified when a file is decoded again."""
+    archive = RawArchive(lake)
+    receipts = [archive.receipt(path) for path in archive.keys().values()]
+    for receipt in receipts:
+        path = archive.bytes_path(receipt)
+        if receipt.bytes and (not path.is_file() or path.stat().st_size != receipt.bytes):
+            remedy = f"Put {receipt.name} into the inbox again, or restore it from a backup."
+            raise StorageError(f"{path}: is missing or cut short. {remedy}")
+    return f"{len(receipts)} raw files, all there in full size"
+
+
 def _tables(lake: Lake) -> str:
     tables = [*lake.definitions.tables.values(), *lake.definitions.ops]
-    opened = [table for table in tables if open_table(lake, table) is not None]
-    return f"{len(opened)} of {len(tables)} tables hold data and open"
+    held = [table for table in tables if _whole(lake, table)]
+    return f"{len(held)} of {len(tables)} tables hold data, all files there in full size"
+
+
+def _whole(lake: Lake, table: Table) -> bool:
+    """True if the table holds data. Raises TableError if one of its files is missing or cut short."""
+    delta = open_table(lake, table)
+    if delta is None:
+        return False
+    for path, size in file_sizes(delta).items():
+        if not Path(path).is_file() or Path(path).stat().st_size != size:
+            remedy = f"Remove {lake.table_path(table)}; the next night makes the table again."
+            raise TableError(f"{path}: is missing or cut short. {remedy}")
+    return True

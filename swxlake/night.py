@@ -18,7 +18,7 @@ from lake.clock import utc_now
 from lake.config import Settings
 from lake.definitions import Table
 from lake.errors import ConfigurationError
-from lake.ledger import new_run_id
+from lake.ledger import new_run_id, outdated_contents
 from lake.store import Lake
 from quality.checks import check_all
 from swxlake.outcome import Outcome
@@ -55,6 +55,7 @@ def ingest(lake: Lake, settings: Settings, paths: list[Path]) -> Outcome:
     outcome = Outcome(facts={"ingest": _intake_facts(intake)})
     landed = intake.landed
     outcome.notes += [f"{path.name}: still growing; it will be taken the next time" for path in landed.growing]
+    outcome.notes += [f"{name}: holds no byte; recorded as empty" for name in intake.empty]
     outcome.notes += _missing(intake)
     outcome.problems += [f"{item.path.name}: {item.message}" for item in landed.refused]
     outcome.problems += landed.unreadable
@@ -109,6 +110,7 @@ def transform(lake: Lake, selection: Selection) -> Outcome:
     rows = sum(rows for _, rows in built.done)
     facts = {"table_days_built": len(built.done), "rows": rows, "failed": len(built.failed)}
     outcome = Outcome(facts={"transform": facts})
+    outcome.notes += _outdated(lake)
     outcome.problems += [f"{step.table.address}@{step.day}: {error}" for step, error in built.failed]
     return outcome
 
@@ -117,7 +119,15 @@ def transform_plan(lake: Lake, selection: Selection) -> Outcome:
     """What `transform` would build, and why."""
     steps = plan_all(lake, _with_transform(selection.tables), selection.days, selection.force)
     rows = [{"table": step.table.address, "day": step.day, "reason": step.reason} for step in steps]
-    return Outcome(facts={"transform": {"table_days_to_build": len(rows)}}, tables={"plan": rows} if rows else {})
+    tables = {"plan": rows} if rows else {}
+    return Outcome(facts={"transform": {"table_days_to_build": len(rows)}}, tables=tables, notes=_outdated(lake))
+
+
+def _outdated(lake: Lake) -> list[str]:
+    """A note if level 0 has to be decoded again first."""
+    days = outdated_contents(lake).select("table_name", "day").unique().height
+    note = f"{days} table-days of level 0, and what is built from them, wait to be decoded again; run `swxlake night`"
+    return [note] if days else []
 
 
 def _with_transform(tables: list[Table] | None) -> list[Table] | None:
@@ -143,7 +153,8 @@ def check(lake: Lake, selection: Selection) -> Outcome:
 
 def _finding(value: float, detail: str) -> str:
     """What was found where a rule does not hold; most rules read "0 values of ...", so the number tells enough."""
-    return f"{value:g} {detail[2:]}" if detail.startswith("0 ") else f"{value:g} was found, but {detail}"
+    rule = detail.removeprefix("Expected: ")
+    return f"{value:g} {rule[2:]}" if rule.startswith("0 ") else f"{value:g} was found. {detail}"
 
 
 def export(lake: Lake, selection: Selection) -> Outcome:

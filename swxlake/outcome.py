@@ -7,11 +7,10 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from swxlake.sql_output import json_value
+from swxlake.sql_output import json_value, wide_console
 
 
 @dataclass
@@ -47,7 +46,7 @@ class Outcome:
             content = {**self.facts, **self.tables, "notes": self.notes, "problems": self.problems}
             print(json.dumps(content, indent=1, default=json_value))
             return
-        console = Console(soft_wrap=True, highlight=False)
+        console = wide_console(soft_wrap=True, highlight=False)
         for title, rows in self.tables.items():
             console.print(_table(title, rows))
         for name, value in self.facts.items():

@@ -114,6 +114,11 @@ def json_value(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
+def wide_console(**options: bool) -> Console:
+    """A console as wide as the terminal; where there is none, wide enough that no column folds."""
+    return Console(width=None if sys.stdout.isatty() else 250, **options)  # type: ignore[arg-type]
+
+
 def print_table(relation: duckdb.DuckDBPyRelation) -> None:
     """Print the first rows of a result; the columns' types stand below their names."""
     try:
@@ -125,7 +130,7 @@ def print_table(relation: duckdb.DuckDBPyRelation) -> None:
         table.add_column(Text(f"{name}\n{str(kind).lower()}"), overflow="fold")
     for row in rows[:SHOWN_ROWS]:
         table.add_row(*(Text(shown(value)) for value in row))
-    console = Console()
+    console = wide_console()
     console.print(table)
     if len(rows) > SHOWN_ROWS:
         console.print(f"first {SHOWN_ROWS} rows; add LIMIT, or --format csv for all", style="dim")

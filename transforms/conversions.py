@@ -69,6 +69,9 @@ def _polynomial(column: Column, calibration: Calibration) -> Curve:
     rows = calibration_rows(calibration, key=("channel",), numbers=("adc_min", "adc_max"), optional=names)
     row = _of_channel(rows, column, calibration).row(0, named=True)
     coefficients = [pl.lit(float(row[name] or 0), pl.Float64) for name in names]
+    if row["adc_min"] > row["adc_max"]:
+        low, high = row["adc_min"], row["adc_max"]
+        raise CalibrationError(f"{calibration.path} ({row['channel']}): adc_min {low:g} > adc_max {high:g}. Swap them.")
     return Curve(row["adc_min"], row["adc_max"], lambda adc: horner(adc, coefficients))
 
 

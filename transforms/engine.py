@@ -77,6 +77,7 @@ def steps(
     stale = {day for address, day in contents.runs if address == table.address and day not in present}
     # An input that failed still holds the rows of its last good run: wait until it is built.
     waiting = {day for (address, day), run in contents.runs.items() if address in inputs and run["status"] == "failed"}
+    waiting |= {day for address, day in contents.outdated if address in inputs}
     anew = not keeps_rows(lake, table)  # the first day that is written drops all others, so all are built
     for day in sorted((present | stale) - waiting):
         if days is not None and day not in days and not anew:

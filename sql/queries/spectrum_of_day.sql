@@ -35,24 +35,27 @@ cell AS (
         unnest(counts) AS counts,
         generate_subscripts(counts, 1) - 1 AS place
     FROM spectrum
+),
+total AS (
+    SELECT
+        day,
+        place,
+        sum(counts::DOUBLE) AS counts_count
+    FROM cell
+    GROUP BY
+        day,
+        place
 )
 SELECT
-    cell.day,
-    cell.place // axis.channels AS slot,
+    total.day,
+    total.place // axis.channels AS slot,
     axis.energy_kev,
-    sum(cell.counts::DOUBLE) AS counts_count,
+    total.counts_count,
     exposure.live_time_s,
-    sum(cell.counts::DOUBLE) / (exposure.live_time_s * axis.width_kev) AS rate_per_s_kev
-FROM cell
-INNER JOIN axis ON cell.place % axis.channels = axis.channel
+    total.counts_count / (exposure.live_time_s * axis.width_kev) AS rate_per_s_kev
+FROM total
+INNER JOIN axis ON total.place % axis.channels = axis.channel
 INNER JOIN exposure USING (day)
-GROUP BY
-    cell.day,
-    cell.place,
-    axis.channels,
-    axis.energy_kev,
-    axis.width_kev,
-    exposure.live_time_s
 ORDER BY
-    cell.day,
-    cell.place;
+    total.day,
+    total.place;

@@ -203,16 +203,18 @@ def test_another_clock_policy_moves_every_time_and_the_way_back_is_exact(
     assert export(lake, EVERYTHING).facts["export"]["published"] == 0
 
 
+@pytest.mark.parametrize("killed_on_the_way_back", [False, True])
 @pytest.mark.parametrize("step", ["replace_day", "append_ops"])
 def test_a_column_type_tried_on_one_day_and_taken_back_leaves_no_trace(
-    lake: Lake, missions: Path, undisturbed: Lake, step: str
+    lake: Lake, missions: Path, undisturbed: Lake, step: str, killed_on_the_way_back: bool
 ) -> None:
     changed = with_change(lake, missions, "fp_temp_degc, type: float64", "fp_temp_degc, type: float32")
-    calls = iter((False, True))
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(engine, step, failing(getattr(tables, step), lambda *_: next(calls)))
-        with pytest.raises(Killed):
-            transform(changed, EVERYTHING)
+    for lake_then in (changed, lake)[: 1 + killed_on_the_way_back]:
+        calls = iter((False, True))
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(engine, step, failing(getattr(tables, step), lambda *_, calls=calls: next(calls)))
+            with pytest.raises(Killed):
+                transform(lake_then, EVERYTHING)
     assert transform(lake, EVERYTHING).exit_code == 0
     assert_same_rows(lake, undisturbed)
     assert check(lake, EVERYTHING).exit_code == 0

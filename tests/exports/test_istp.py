@@ -156,6 +156,7 @@ def test_global_attributes_are_derived() -> None:
     assert found["TEXT"] == (
         "Measured by the four CdTe detectors of MeDDEA. See the instrument paper.",
         "Handle with care.",
+        "Not known: Leap-second reading of the clock.",
     )
     assert not {"DOI", "spase_DatasetResourceID"} & set(found)
     name = product_name("padre", "meddea", "l1", "photon", EDITION.day, "1.0.0")
@@ -167,7 +168,7 @@ def test_products_of_an_assumed_instrument_say_so() -> None:
     text = dict(compile_product(product(PHOTON), PHOTON, assumed, PADRE).global_attributes)["TEXT"]
     assert text[2:] == (
         "Status of the instrument's definition: assumed. No ICD was seen.",
-        "Unknown: Leap-second reading of the clock.",
+        "Not known: Leap-second reading of the clock.",
     )
 
 

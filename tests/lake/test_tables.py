@@ -264,7 +264,10 @@ def test_rows_for_ops_are_replaced_where_the_predicate_holds(toy: Lake) -> None:
     [({"colour": 1}, r"row has unknown columns \['colour'\]"), ({"rows": None}, r"row lacks \['rows'\]")],
 )
 def test_rows_for_ops_must_fit(toy: Lake, change: dict[str, object], message: str) -> None:
-    row = {"table_name": L0, "day": DAY, "file_sha256": "0", "rows": 1, "new_rows": 1, "definition": ""} | {"table_id": "", "run_id": ""}
+    row = {"table_name": L0, "day": DAY, "file_sha256": "0", "rows": 1, "new_rows": 1, "definition": ""} | {
+        "table_id": "",
+        "run_id": "",
+    }
     with pytest.raises(TableError, match=message):
         append_ops(toy, "contents", [row | change])
     assert read_ops(toy, "contents").height == 0

@@ -114,7 +114,7 @@ def test_a_changed_range_changes_its_rule_only() -> None:
     after = rules_for(with_column(table, "atod", valid=(0, 1023)), ())
     changed = [rule for rule in after if rule not in before]
     assert [rule.name for rule in changed] == ["in_range:atod"]
-    assert changed[0].detail == "0 values of atod lie outside 0 to 1023 adu."
+    assert changed[0].detail == "Expected: 0 values of atod lie outside 0 to 1023 adu."
 
 
 def test_a_column_without_range_has_no_range_rule() -> None:
