@@ -142,7 +142,7 @@ def table_rows(table: Table, values: Sequence[int], sha: str = "0" * 64, day: da
     return pa.table({name: columns.get(name, [i % 100 for i in range(count)]) for name in schema.names}, schema=schema)
 
 
-def receive(lake: Lake, name: str, values: Sequence[int], day: date = DAY) -> None:
+def receive(lake: Lake, name: str, values: Sequence[int], day: date = DAY, run: str | None = None) -> None:
     """What ingest does with a raw file: append its rows to L0 and note it in ops.contents."""
     mission = lake.definitions.mission("toy")
     table, definition = lake.definitions.tables[L0], l0_definition(mission, mission.instrument("box"))
@@ -152,5 +152,5 @@ def receive(lake: Lake, name: str, values: Sequence[int], day: date = DAY) -> No
         files.close()
         append(lake, files, f"ingest/{sha}")
     row = {"table_name": L0, "day": day, "file_sha256": sha, "rows": len(values), "new_rows": len(values)}
-    books = {"definition": definition, "table_id": table_id(lake, table), "run_id": f"run-{name}"}
+    books = {"definition": definition, "table_id": table_id(lake, table), "run_id": run or f"run-{name}"}
     append_ops(lake, "contents", [row | books])

@@ -256,8 +256,8 @@ def test_wrong_usage_ends_with_2_and_says_what_to_do(root: Path, arguments: list
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["night", "--inbox", "/nowhere"], 1, "/nowhere: No such file or directory."),
-        (["ingest", "/nowhere/x.dat"], 1, "/nowhere/x.dat: No such file or directory."),
+        (["night", "--inbox", "/nowhere"], 2, "/nowhere: does not exist. Give a file or a folder that does."),
+        (["ingest", "/nowhere/x.dat"], 2, "/nowhere/x.dat: does not exist. Give a file or a folder that does."),
         (["sql", "SELECT 1", "-o", "/nowhere/x"], 1, "/nowhere/x: No such file or directory."),
     ],
 )
