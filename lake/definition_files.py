@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,7 +17,6 @@ from lake.definition_calibrations import read_calibrations
 from lake.definition_text import build, build_at, numbered_rows, read_yaml, yaml_line
 from lake.definitions import (
     Axis,
-    Calibration,
     Clock,
     Column,
     Definitions,
@@ -36,11 +34,9 @@ from lake.errors import DefinitionError
 from lake.names import NameRules
 
 OPS_TABLES = Path(__file__).with_name("ops.yaml")
-FIELD_KINDS = {"uint": "uint", "int": "int", "float": "float", "str": "str", "bytes": "bytes", "fill": "fill"}
-
-
-SHARED_COLUMNS = {"epoch_tt2000", "time", "day", "quality_flag", "file_sha256", "byte_offset", "sequence_count"}
-SHARED_COLUMNS |= {"packet_bytes", "apid", "sequence_flags"}
+ORIGIN_COLUMNS = ("epoch_tt2000", "time", "quality_flag", "file_sha256", "byte_offset", "sequence_count")
+SHARED_COLUMNS = {*ORIGIN_COLUMNS, "day", "packet_bytes", "apid", "sequence_flags"}
+FIELD_KINDS = ("uint", "int", "float", "str", "bytes", "fill")
 
 
 def read_definitions(path: Path) -> Definitions:
@@ -131,8 +127,10 @@ def _read_packet(folder: Path, name: str, entry: dict[str, Any]) -> Packet:
         _check_length(f"{path} row {number} ({f.name})", f, fields[: fields.index(f)])
     bits = sum(f.bits * f.items for f in fields if not f.variable)
     if bits % 8 and all(f.bits % 8 == 0 for f in fields if f.variable):
+        number, odd = next((n, f) for n, f in numbered if f.bits % 8)
+        where = f"{path} row {number} ({odd.name})"
         raise DefinitionError(
-            f"{path}: the fields add up to {bits} bits, no whole bytes. Correct a bit_length or add a fill field."
+            f"{where}: the fields add up to {bits} bits, no whole bytes. Correct it or add a fill field."
         )
     entry.setdefault("max_bytes", 65542 if any(f.variable for f in fields) else 6 + (bits + 7) // 8)
     keys = ("packets", name)
@@ -385,12 +383,11 @@ class TableReader:
             raise DefinitionError(
                 f"{self.path} line {line} (packet): there is no packet {entry['packet']}. Correct the name."
             )
-        origin = ["epoch_tt2000", "time", "quality_flag", "file_sha256", "byte_offset", "sequence_count"]
         if entry.get("rows") == "event":
-            return [self.shared[c] for c in origin]
+            return [self.shared[c] for c in ORIGIN_COLUMNS]
         packet = self.packets[entry["packet"]]
         fields = [f for f in packet.fields if f.kind != "fill" and not (packet.unpacker and (f.variable or f.shape))]
-        return [self.shared[c] for c in (*origin, "packet_bytes", "apid", "sequence_flags")] + [
+        return [self.shared[c] for c in (*ORIGIN_COLUMNS, "packet_bytes", "apid", "sequence_flags")] + [
             field_column(f) for f in fields
         ]
 
@@ -491,8 +488,3 @@ def _range(field: PacketField) -> tuple[float, float] | None:
     if field.kind == "uint":
         return (0, 2 ** min(field.bits, 63) - 1)
     return None
-
-
-def validity(calibrations: tuple[Calibration, ...], name: str) -> list[date]:
-    """First days of all calibrations of that name, oldest first."""
-    return sorted(c.valid_from for c in calibrations if c.name == name)

@@ -222,6 +222,9 @@ TABLES, INSTRUMENT, LIMITS, FLAGS = "tables.yaml", "instrument.yaml", "limits.cs
 # File, text in it, what it becomes, and a part of the complaint; @ is the number of the edited line.
 BROKEN_CELLS = {
     "bit length no number": (HK, "fp_temp,uint,16", "fp_temp,uint,16b", f"{HK} row @ (fp_temp): bit_length '16b' is no"),
+    "bits that are no bytes": (HK, "fp_temp,uint,16", "fp_temp,uint,15", f"{HK} row @ (fp_temp): the fields add up to 271 bits, no whole"),
+    "APID of 13 bits": ("instrument.yaml", "apids: [160]", "apids: [5000]", "instrument.yaml line @ (apids.0): "),
+    "second of 1.2 s": ("instrument.yaml", "fine_tick_ns: 50", "fine_tick_ns: 60", "fine_ticks_per_second is 1200000000"),
     "bit length 0": (HK, "fp_temp,uint,16", "fp_temp,uint,0", f"{HK} row @ (fp_temp): bit_length '0' is no positive"),
     "integer too wide": (HK, "fp_temp,uint,16", "fp_temp,uint,65", f"{HK} row @ (fp_temp): bit_length 65 is too wide"),
     "float of 16 bits": (HK, "fp_temp,uint", "fp_temp,float", f"{HK} row @ (fp_temp): a float has 32 or 64 bits, not 16"),
