@@ -6,7 +6,6 @@ from __future__ import annotations
 import filecmp
 import hashlib
 import logging
-import os
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from exports.cdf_values import Piece, in_order, in_range, pieces
 from exports.istp import EPOCH, Structure, Variable
 from exports.istp_globals import Edition
 from lake.errors import ExportError
+from lake.store import sync
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def write_product(structure: Structure, path: Path, batches: Batches, records: i
             _write_variable(structure, file, variable, batches, records, edition)
     try:
         validate_cdf(path, structure, records)
-        _sync(path)
+        sync(path)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -118,9 +118,9 @@ def publish(temporary: Path, final: Path) -> Path:
             raise ExportError(f"{final} exists with other bytes. Published files stay: give the change a new version")
         temporary.unlink()
         return final
-    _sync(temporary)
+    sync(temporary)
     temporary.rename(final)
-    _sync(final.parent)
+    sync(final.parent)
     return final
 
 
@@ -158,12 +158,3 @@ def _validate_variable(file: Any, path: Path, spec: VariableSpec, records: int) 
         )
     if found.Compress and records:
         file.varget(spec.name, startrec=records - 1, endrec=records - 1)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -19,19 +19,10 @@ from exports.istp import Variable
 from lake.clock import tt2000_of_day
 from lake.definitions import Column
 from lake.errors import ExportError
+from lake.reading import ARROW_TYPES
 
 # Rows are converted in pieces of this size, so that memory depends neither on the records nor on the row groups.
 PIECE_BYTES = 4 * 1024 * 1024
-
-ARROW_TYPES = {
-    "bool": pa.bool_(),
-    "int8": pa.int8(),
-    "int16": pa.int16(),
-    "int32": pa.int32(),
-    "int64": pa.int64(),
-    "float32": pa.float32(),
-    "float64": pa.float64(),
-}
 
 
 @dataclass(frozen=True)

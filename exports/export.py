@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from lake.clock import utc_now
 from lake.definitions import Instrument, Mission, Product, Table
 from lake.errors import ExportError
-from lake.ledger import current_contents, fingerprint, read_contents, read_ops, release
+from lake.ledger import current_contents, fingerprint, read_contents, read_ops, release, standing_checks
 from lake.reading import data_files, open_table
 from lake.store import Journal, Lake, sha256_of, writing
 from lake.tables import append_ops
@@ -87,7 +87,7 @@ def _read_books(lake: Lake) -> Books:
     empty = {key for key, run in held.runs.items() if run["rows"] == 0}  # a day without rows makes no product
     return Books(
         contents={key: content for key, content in held.known.items() if key not in empty},
-        checks=read_ops(lake, "checks"),
+        checks=standing_checks(lake),
         exports={(row["product"], row["day"]): row for row in exports.iter_rows(named=True)},
         files={row["file_sha256"]: row for row in files.iter_rows(named=True)},
         origins=current_contents(lake),
@@ -154,8 +154,7 @@ def _is_there(lake: Lake, row: dict[str, Any]) -> bool:
 
 def _gate(books: Books, table: Table, day: date) -> str | None:
     """Why the day may not be exported: it was not checked in its present state, or a check of severity fail failed."""
-    checks = books.checks.filter(pl.col("table_name") == table.address, pl.col("day") == day)
-    latest = checks.filter(pl.col("run_id") == pl.col("run_id").max())
+    latest = books.checks.filter(pl.col("table_name") == table.address, pl.col("day") == day)
     if latest.is_empty() or latest["content"][0] != books.contents[table.address, day]:
         return "not checked yet; run `swxlake check`"
     failed = latest.filter(pl.col("severity") == "fail", ~pl.col("passed"))

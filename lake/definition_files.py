@@ -355,6 +355,7 @@ class TableReader:
             "name": name,
             "level": self._level(name),
             "columns": columns,
+            "identity": ("sequence_count", *packet.identity) if packet else sources[0].identity if sources else (),
             "axes": [axis for axis in axes if axis.name in used],
             "flags": self.flags,
         }

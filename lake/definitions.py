@@ -239,6 +239,7 @@ class Axis(Noun):
 class Table(Noun):
     """A table: grain, columns, and for L0 the packet it is decoded from, for higher levels the inputs of its transform.
 
+    `identity` are the columns by which a packet is known again, those of the table's packet or of its first input's.
     `key` names the columns that identify a row; `order` says what `epoch_tt2000` does from row to row.
     """
 
@@ -256,6 +257,7 @@ class Table(Noun):
     order: Literal["strict", "nondecreasing", "none"] = "none"
     cadence_seconds: float | None = None
     packet: str | None = None
+    identity: tuple[str, ...] = ()
     rows: Literal["packet", "event"] = "packet"
     inputs: dict[str, str] = Field(default_factory=dict)
     calibrations: tuple[str, ...] = ()

@@ -64,12 +64,12 @@ def table_definition(table: Table) -> str:
     axes = [(axis.name, axis.size, axis.first, axis.step) for axis in table.axes]
     flags = [(flag.name, flag.bit) for flag in table.flags]
     calibrations = (table.calibrations, table.optional_calibrations)
-    return fingerprint(table.address, columns, axes, flags, table.inputs, calibrations)
+    return fingerprint(table.address, columns, axes, flags, table.inputs, table.identity, calibrations)
 
 
-def l0_contents(lake: Lake) -> dict[tuple[str, date], str]:
+def _l0_contents(current: pl.DataFrame) -> dict[tuple[str, date], str]:
     """Content fingerprint of each L0 table-day: which raw files contributed, decoded with which definition."""
-    rows = current_contents(lake).sort("table_name", "day", "file_sha256")
+    rows = current.sort("table_name", "day", "file_sha256")
     grouped = rows.group_by("table_name", "day", maintain_order=True).agg("file_sha256", "definition")
     return {(t, d): fingerprint(files, definitions) for t, d, files, definitions in grouped.iter_rows()}
 
@@ -104,6 +104,11 @@ def _holds(lake: Lake) -> pl.Expr:
     return pl.col("definition").is_in(today) & where.is_in(there)
 
 
+def standing_checks(lake: Lake) -> pl.DataFrame:
+    """The newest verdicts about each table-day: columns of ops.checks, one row per rule."""
+    return read_ops(lake, "checks").filter(pl.col("run_id") == pl.col("run_id").max().over("table_name", "day"))
+
+
 def last_runs(lake: Lake) -> dict[tuple[str, date], dict[str, Any]]:
     """The newest row of ops.runs of each table-day, as long as the table that it wrote is there."""
     rows = read_ops(lake, "runs").sort("run_id", maintain_order=True)
@@ -133,8 +138,9 @@ def read_contents(lake: Lake) -> Contents:
     """Contents of all table-days: L0 from the files that contributed, higher levels from their last good run."""
     runs = last_runs(lake)
     built = {key: str(run["content"]) for key, run in runs.items() if run["status"] == "done"}
-    outdated = set(outdated_contents(lake).select("table_name", "day").iter_rows())
-    return Contents(l0_contents(lake) | built, outdated, runs)
+    decodes = _last_decodes(lake).with_columns(holds=_holds(lake))
+    outdated = set(decodes.filter(~pl.col("holds")).select("table_name", "day").iter_rows())
+    return Contents(_l0_contents(decodes.filter("holds")) | built, outdated, runs)
 
 
 @cache

@@ -179,7 +179,7 @@ def appearing(target: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
         yield file
         _finish(file, mode)
         temporary.replace(target)
-        sync_folder(target.parent)
+        sync(target.parent)
 
 
 @contextmanager
@@ -201,9 +201,9 @@ def _finish(file: IO[bytes], mode: int) -> None:
     os.fsync(file.fileno())
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a rename in the folder survive a power loss."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, would survive a power loss."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -238,7 +238,7 @@ class Journal:
                 path.hardlink_to(temporary)
             except FileExistsError:
                 return False
-            sync_folder(path.parent)
+            sync(path.parent)
         return True
 
     def entries(self, kind: str, prefix: str = "") -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ import polars as pl
 
 from lake.clock import utc_now
 from lake.definitions import Table
-from lake.ledger import Contents, fingerprint, read_contents, read_ops
+from lake.ledger import Contents, fingerprint, read_contents, read_ops, standing_checks
 from lake.reading import scan
 from lake.store import Lake
 from lake.tables import append_ops
@@ -46,7 +46,7 @@ def check_all(
     """Judge every table-day that changed since it was judged, or whose rules changed."""
     contents, checked = read_contents(lake), Checked()
     gaps, quarantine = read_ops(lake, "gaps"), read_ops(lake, "quarantine")
-    judged = set(standing(lake).select("table_name", "day", "content", "rules").iter_rows())
+    judged = set(standing_checks(lake).select("table_name", "day", "content", "rules").iter_rows())
     metrics, checks = [], []
     for table in tables if tables is not None else lake.definitions.tables.values():
         limits = lake.definitions.instrument(table).limits
@@ -112,9 +112,3 @@ def _store(lake: Lake, metrics: list[pl.DataFrame], checks: list[pl.DataFrame], 
     append_ops(lake, "checks", verdicts.to_dicts())
     columns = ["table_name", "day", "rule", "severity", "value", "detail"]
     checked.broken += verdicts.filter(~pl.col("passed")).sort(columns).select(columns).rows()
-
-
-def standing(lake: Lake) -> pl.DataFrame:
-    """The newest verdicts about each table-day: columns of ops.checks, one row per rule."""
-    checks = read_ops(lake, "checks")
-    return checks.filter(pl.col("run_id") == pl.col("run_id").max().over("table_name", "day"))

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from lake.definitions import Table
-from lake.ledger import current_contents, read_ops
+from lake.ledger import current_contents, read_ops, standing_checks
 from lake.reading import scan
 from lake.store import Lake
 from swxlake.outcome import Outcome
@@ -63,9 +63,10 @@ def _rows(lake: Lake, ops: str, key: str, table: Table, day: date, columns: list
 
 
 def _broken(lake: Lake, table: Table, day: date) -> list[dict[str, Any]]:
-    checks = read_ops(lake, "checks").filter(pl.col("table_name") == table.address, pl.col("day") == day)
-    last = checks.filter(pl.col("run_id") == pl.col("run_id").max(), ~pl.col("passed"))
-    return last.select("rule", "severity", "value", "detail").to_dicts()
+    about = (pl.col("table_name") == table.address) & (pl.col("day") == day)
+    return (
+        standing_checks(lake).filter(about, ~pl.col("passed")).select("rule", "severity", "value", "detail").to_dicts()
+    )
 
 
 def _files(lake: Lake, table: Table, day: date) -> list[dict[str, Any]]:

@@ -8,9 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from lake.ledger import read_contents, read_ops
+from lake.ledger import read_contents, read_ops, standing_checks
 from lake.store import Lake
-from quality.checks import standing
 from swxlake.outcome import Outcome
 
 SHOWN_DAYS = 14
@@ -51,7 +50,7 @@ def _verdicts(lake: Lake) -> dict[tuple[str, date], str]:
     contents = read_contents(lake)
     verdicts = dict.fromkeys(contents.known, "unchecked")
     ranks = pl.col("severity").replace_strict({"fail": 2, "warn": 1, "info": 0}, return_dtype=pl.Int8)
-    worst = standing(lake).with_columns(rank=pl.when(pl.col("passed")).then(0).otherwise(ranks))
+    worst = standing_checks(lake).with_columns(rank=pl.when(pl.col("passed")).then(0).otherwise(ranks))
     for table, day, rank in worst.group_by("table_name", "day").agg(pl.col("rank").max()).iter_rows():
         if (table, day) in verdicts:
             verdicts[table, day] = ("ok", "warn", "fail")[rank]
@@ -74,7 +73,9 @@ def _quarantined(quarantine: pl.DataFrame) -> list[str]:
 def _failed(lake: Lake) -> list[str]:
     runs = sorted(read_contents(lake).runs.items())
     failed = [f"{table}@{day}: {run['error']}" for (table, day), run in runs if run["status"] == "failed"]
-    broken = standing(lake).filter(~pl.col("passed"), pl.col("severity") == "fail").sort("table_name", "day", "rule")
+    broken = (
+        standing_checks(lake).filter(~pl.col("passed"), pl.col("severity") == "fail").sort("table_name", "day", "rule")
+    )
     return failed + [f"{t}@{d}: {r}" for t, d, r in broken.select("table_name", "day", "rule").iter_rows()]
 
 
@@ -85,6 +86,8 @@ def _missing(gaps: pl.DataFrame) -> list[str]:
 
 
 def _alarms(lake: Lake) -> list[str]:
-    alarms = standing(lake).filter(~pl.col("passed"), pl.col("severity") == "info").sort("table_name", "day", "rule")
+    alarms = (
+        standing_checks(lake).filter(~pl.col("passed"), pl.col("severity") == "info").sort("table_name", "day", "rule")
+    )
     columns = ["table_name", "day", "rule", "value"]
     return [f"alarm {t}@{d} {r}: {v:g} values" for t, d, r, v in alarms.select(columns).iter_rows()]

@@ -18,10 +18,11 @@ from lake.ledger import read_ops
 from lake.reading import scan
 from lake.store import Lake
 from tests.packets import build_packet, seal
+from tests.shared_data import telemetry_root
 
 CHECKOUT = Path(__file__).parents[1]
 MISSIONS = CHECKOUT / "missions"
-TELEMETRY = Path(os.environ.get("SWXLAKE_TELEMETRY") or CHECKOUT.parent / "shared" / "telemetry")
+TELEMETRY = telemetry_root()
 REAL = TELEMETRY / "padre" / "meddea"
 GOLDEN = TELEMETRY.parent / "golden" / "padre"
 NOW = datetime(2026, 8, 2, tzinfo=UTC)

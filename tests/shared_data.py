@@ -23,10 +23,15 @@ def shared_folder() -> Path:
     return Path(named).resolve().parent if named else CHECKOUT.parent / "shared"
 
 
+def telemetry_root() -> Path:
+    """The folder of telemetry files; it need not exist."""
+    named = os.environ.get("SWXLAKE_TELEMETRY")
+    return Path(named) if named else shared_folder() / "telemetry"
+
+
 def telemetry_folder(mission: str, instrument: str) -> Path:
     """The real files of an instrument. Skips the test if they are not there."""
-    named = os.environ.get("SWXLAKE_TELEMETRY")
-    folder = (Path(named) if named else shared_folder() / "telemetry") / mission / instrument
+    folder = telemetry_root() / mission / instrument
     if not folder.is_dir():
         pytest.skip(f"no telemetry in {folder}; set SWXLAKE_TELEMETRY to the folder of the telemetry files")
     return folder

@@ -14,6 +14,7 @@ import pytest
 
 from exports.cdf import write_product
 from tests.exports.conftest import TABLES, make_sample
+from tests.shared_data import shared_folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,12 +30,10 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def checker() -> Path:
-    telemetry = os.environ.get("SWXLAKE_TELEMETRY")
-    shared = [Path(telemetry).parent] if telemetry else []
-    found = [p for folder in (*shared, ROOT.parent / "shared") if (p := folder / "tools" / "check_istp.py").is_file()]
-    if not found:
-        pytest.skip("check_istp.py is neither beside the checkout nor beside SWXLAKE_TELEMETRY")
-    return found[0]
+    found = shared_folder() / "tools" / "check_istp.py"
+    if not found.is_file():
+        pytest.skip(f"{found} is neither beside the checkout nor beside SWXLAKE_TELEMETRY")
+    return found
 
 
 @pytest.mark.oracle

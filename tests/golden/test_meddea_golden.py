@@ -7,7 +7,6 @@ if a slot, a parameter or an axis were mixed up. They are no products of swxlake
 
 from __future__ import annotations
 
-import os
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,12 @@ from scipy.interpolate import RectBivariateSpline
 
 from lake.definition_files import read_definitions
 from lake.definitions import Calibration
+from tests.shared_data import telemetry_root
 from transforms.conversions import Floats
 from transforms.padre import meddea
 
 CHECKOUT = Path(__file__).parents[2]
-TELEMETRY = Path(os.environ.get("SWXLAKE_TELEMETRY") or CHECKOUT.parent / "shared" / "telemetry")
+TELEMETRY = telemetry_root()
 GOLDEN = TELEMETRY.parent / "golden" / "padre"
 PHOTONS, SPECTRA = GOLDEN / "padreMDA0_240916122901", GOLDEN / "padreMDA2_240916122851"
 HOUSEKEEPING = GOLDEN / "padreMDU8_240916122904"

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import io
-import os
 import random
 from collections import Counter
 from pathlib import Path
@@ -15,9 +14,10 @@ from ingest.ccsds import Reason, Stretch, scan_packets
 from lake.definitions import Packet, PacketField
 from lake.errors import PacketError
 from tests.packets import build_packet, seal
+from tests.shared_data import telemetry_root
 
 ROOT = Path(__file__).parents[2]
-TELEMETRY = Path(os.environ.get("SWXLAKE_TELEMETRY", ROOT.parent / "shared" / "telemetry")) / "padre" / "meddea"
+TELEMETRY = telemetry_root() / "padre" / "meddea"
 
 
 def _rng(seed: object) -> random.Random:

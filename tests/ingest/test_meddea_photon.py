@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,9 +13,10 @@ from ingest.ccsds import scan_packets
 from ingest.unpackers.meddea_photon import Events, unpack_events
 from lake.definitions import Packet, PacketField
 from tests.packets import build_packet
+from tests.shared_data import telemetry_root
 
 ROOT = Path(__file__).parents[2]
-TELEMETRY = Path(os.environ.get("SWXLAKE_TELEMETRY", ROOT.parent / "shared" / "telemetry")) / "padre" / "meddea"
+TELEMETRY = telemetry_root() / "padre" / "meddea"
 CHANNELS = (26, 8, 18, 0, 21, 3)
 
 

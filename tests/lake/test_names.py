@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
-import os
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
@@ -15,41 +14,29 @@ from lake.errors import FileNameError
 from lake.names import NameRules, OutOfRangeError, ParsedName, RawFamily, parse_name
 from lake.product_names import (
     Normalised,
-    ProductName,
     ScienceName,
     create_name,
     normalise_name,
-    parse_product_name,
-    product_name,
 )
+from tests.shared_data import CHECKOUT, shared_folder
 
-ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 15, tzinfo=UTC)
+VECTORS = shared_folder() / "facts" / "name_vectors.jsonl"
 CODES = {
     "BAD_MISSION", "BAD_INSTRUMENT", "BAD_LEVEL", "BAD_TIME", "BAD_VERSION", "BAD_SHAPE", "NONCANONICAL_CASE",
     "UNKNOWN_EXT", "OUT_OF_RANGE",
 }  # fmt: skip
-FILES = {"hermes": Path(__file__).parent / "hermes_names.yaml", "padre": ROOT / "missions/padre/names.yaml"}
+FILES = {"hermes": Path(__file__).parent / "hermes_names.yaml", "padre": CHECKOUT / "missions/padre/names.yaml"}
 RULES = {mission: NameRules.model_validate(yaml.safe_load(path.read_text())) for mission, path in FILES.items()}
 HERMES, PADRE = RULES["hermes"], RULES["padre"]
 
 
-def vector_file() -> Path | None:
-    """The file of name vectors beside the checkout or beside the telemetry, if there is one."""
-    folders = [ROOT.parent / "shared"]
-    if telemetry := os.environ.get("SWXLAKE_TELEMETRY"):
-        folders.append(Path(telemetry).parent)
-    files = [folder / "facts/name_vectors.jsonl" for folder in folders]
-    return next((file for file in files if file.is_file()), None)
-
-
 def vectors() -> list[object]:
-    file = vector_file()
-    if file is None:
+    if not VECTORS.is_file():
         return [
             pytest.param(None, marks=pytest.mark.skip(reason="facts/name_vectors.jsonl is not beside the checkout"))
         ]
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines = [json.loads(line) for line in VECTORS.read_text().splitlines()]
     return [pytest.param(line, id=f"{number}-{line['mission']}") for number, line in enumerate(lines, 1)]
 
 
@@ -98,7 +85,7 @@ def test_every_agreed_name_means_what_was_agreed(vector):
         assert {field for field in absent if getattr(parsed, field) is not None} == set()
 
 
-@pytest.mark.skipif(vector_file() is None, reason="facts/name_vectors.jsonl is not beside the checkout")
+@pytest.mark.skipif(not VECTORS.is_file(), reason="facts/name_vectors.jsonl is not beside the checkout")
 def test_sixty_nine_names_were_agreed():
     assert len(vectors()) == 69
 
@@ -412,12 +399,6 @@ def test_any_text_has_a_meaning_or_a_reason(mission, name):
         assert (result.reason is not None) == (result.kind == "ignored")
 
 
-@given(st.text())
-def test_any_text_has_a_meaning_or_a_reason_as_a_product(name):
-    with pytest.raises(FileNameError):
-        parse_product_name(PADRE, name)
-
-
 ARCHIVE = re.compile(
     r"hermes_(eea|nem|mrt|spn)(_[a-z0-9-]+)?_(l0|l1|ql|l2|l3)(test)?(_[a-z0-9-]+)?"
     r"_20[2-9]\d(0[1-9]|1[0-2])(0[1-9]|1\d|2[0-8])T([01]\d|2[0-3])[0-5]\d[0-5]\d_v(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}\.cdf",
@@ -458,64 +439,6 @@ def test_a_query_string_is_one_of_the_things_to_remove():
     normal = normalise_name(HERMES, "s3://b/hermes_eea_l1_20240406T120621_v1.2.3.cdf?versionId=3/4")
     assert normal.name == "hermes_eea_l1_20240406T120621_v1.2.3.cdf"
     assert len(normal.changes) == 1
-
-
-def test_a_cdf_product_is_named_by_its_table_day_and_version():
-    name = product_name("padre", "meddea", "l1", "photon", date(2024, 9, 16), "1.0.0")
-    assert name == "padre_meddea_l1-photon_20240916_v1.0.0.cdf"
-    expected = ProductName("padre", "meddea", "l1", "photon", date(2024, 9, 16), "1.0.0")
-    assert parse_product_name(PADRE, f"exports/{name}") == expected
-
-
-@given(
-    st.sampled_from(sorted(HERMES.short_names)),
-    st.sampled_from(HERMES.levels),
-    st.lists(st.from_regex("[a-z0-9]{1,8}", fullmatch=True), min_size=1, max_size=3).map("-".join),
-    st.dates(),
-)
-def test_product_names_are_read_back(short, level, descriptor, day):
-    parsed = parse_product_name(HERMES, product_name("hermes", short, level, descriptor, day, "1.0.12"))
-    assert parsed == ProductName("hermes", HERMES.short_names[short], level, descriptor, day, "1.0.12")
-
-
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [
-        ("padre_meddea_l1-photon_20240916_v1.0.0.CDF", "NONCANONICAL_CASE"),
-        ("padre_meddea_l1-photon_20240916_v1.0.0.fits", "UNKNOWN_EXT"),
-        ("padre_meddea_l1-photon_20240916_v1.0.0", "UNKNOWN_EXT"),
-        ("hermes_eea_l1-counts_20240916_v1.0.0.cdf", "BAD_MISSION"),
-        ("padre_potato_l1-photon_20240916_v1.0.0.cdf", "BAD_INSTRUMENT"),
-        ("padre_meddea_l4-photon_20240916_v1.0.0.cdf", "BAD_LEVEL"),
-        ("padre_meddea_l1_20240916_v1.0.0.cdf", "BAD_SHAPE"),
-        ("padre_meddea_l1-photon-_20240916_v1.0.0.cdf", "BAD_SHAPE"),
-        ("padre_meddea_l1-photon_x_20240916_v1.0.0.cdf", "BAD_SHAPE"),
-        ("padre_meddea_l1-photon_20240230_v1.0.0.cdf", "BAD_TIME"),
-        ("padre_meddea_l1-photon_20240916_v1.0.cdf", "BAD_VERSION"),
-    ],
-)
-def test_a_wrong_product_name_is_refused_with_its_reason(name, code):
-    with pytest.raises(FileNameError) as caught:
-        parse_product_name(PADRE, name)
-    assert caught.value.code == code
-
-
-@pytest.mark.parametrize(
-    ("changes", "code"),
-    [
-        ({"mission": "Padre"}, "BAD_MISSION"),
-        ({"short": "a_b"}, "BAD_INSTRUMENT"),
-        ({"level": "l1-x"}, "BAD_LEVEL"),
-        ({"descriptor": "light_curve"}, "BAD_SHAPE"),
-        ({"descriptor": "../x"}, "BAD_SHAPE"),
-        ({"version": "1.0"}, "BAD_VERSION"),
-    ],
-)
-def test_a_product_name_that_could_not_be_read_back_is_not_made(changes, code):
-    good = {"mission": "padre", "short": "meddea", "level": "l1", "descriptor": "photon", "version": "1.0.0"}
-    with pytest.raises(FileNameError) as caught:
-        product_name(**{**good, **changes}, day=date(2024, 9, 16))
-    assert caught.value.code == code
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,6 @@ BIN_FULL = 65535
 BLOCK = 64  # Spectra in one matrix product: 6 MB in, 3 MB out.
 
 ORIGIN = ("file_sha256", "byte_offset")
-CLOCKED_PACKET = ("sequence_count", "time_s", "time_clocks", "checksum")
-HOUSEKEEPING_PACKET = ("sequence_count", "time_s", "checksum")
 
 
 # ---- photons -------------------------------------------------------------------------------------------------------
@@ -58,7 +56,7 @@ def l1_photon(
     Simultaneous events are ordered by packet, pixel id and pulse height: the order does not depend on the input's.
     Raises: CalibrationError if pixel_map, decimation or photon_energy cannot be used.
     """
-    events = _one_of_each(_with_valid_clock(photon, table), table, CLOCKED_PACKET)
+    events = _one_of_each(_with_valid_clock(photon, table), table)
     events = events.with_columns(
         pixel=_pixel(pixel_map),
         decimation_level=(pl.col("flags") // 4096 % 8).cast(pl.Int8),
@@ -155,8 +153,8 @@ def l1_spectrum(
         counts=_on_energy_axis(table, matrix),
     )
     # The spare packets are taken out after rebinning: a copy of the raw histograms of a day would be 425 MB.
-    one_of_each = _without(spectra, _spare_packets(valid, table, CLOCKED_PACKET, once="epoch_tt2000"))
-    flagged = _with_conflicts(one_of_each, valid, table, CLOCKED_PACKET)
+    one_of_each = _without(spectra, _spare_packets(valid, table, once="epoch_tt2000"))
+    flagged = _with_conflicts(one_of_each, valid, table)
     return _columns_of(table, flagged).sort("epoch_tt2000")
 
 
@@ -246,8 +244,8 @@ def l1_housekeeping(
 ) -> pl.LazyFrame:
     """Housekeeping in physical units, one row for each time. Raises CalibrationError if a channel is not calibrated."""
     valid = _with_valid_clock(housekeeping, table)
-    once = _without(valid, _spare_packets(valid, table, HOUSEKEEPING_PACKET, once="epoch_tt2000"))
-    rows = _with_conflicts(once, valid, table, HOUSEKEEPING_PACKET)
+    once = _without(valid, _spare_packets(valid, table, once="epoch_tt2000"))
+    rows = _with_conflicts(once, valid, table)
     rows = convert_columns(rows, table, housekeeping_polynomial, housekeeping_spline)
     return _columns_of(table, rows).sort("epoch_tt2000")
 
@@ -320,26 +318,25 @@ def _with_valid_clock(rows: pl.LazyFrame, table: Table) -> pl.LazyFrame:
     return rows.filter(pl.col("quality_flag") & table.flag("clock_invalid") == 0)
 
 
-def _one_of_each(rows: pl.LazyFrame, table: Table, identity: tuple[str, ...]) -> pl.LazyFrame:
+def _one_of_each(rows: pl.LazyFrame, table: Table) -> pl.LazyFrame:
     """The rows of one packet out of those with the same identity."""
-    return _without(rows, _spare_packets(rows, table, identity))
+    return _without(rows, _spare_packets(rows, table))
 
 
-def _with_conflicts(kept: pl.LazyFrame, rows: pl.LazyFrame, table: Table, identity: tuple[str, ...]) -> pl.LazyFrame:
+def _with_conflicts(kept: pl.LazyFrame, rows: pl.LazyFrame, table: Table) -> pl.LazyFrame:
     """The kept rows, flagged time_conflict where packets of other content among all rows have the same time."""
-    packets = rows.select(*identity, "epoch_tt2000").unique()
+    packets = rows.select(*table.identity, "epoch_tt2000").unique()
     several = packets.group_by("epoch_tt2000").len().filter(pl.col("len") > 1).collect()["epoch_tt2000"]
     return kept.with_columns(_flags(table, time_conflict=pl.col("epoch_tt2000").is_in(several.implode())))
 
 
-def _spare_packets(
-    rows: pl.LazyFrame, table: Table, identity: tuple[str, ...], once: str | None = None
-) -> pl.DataFrame:
+def _spare_packets(rows: pl.LazyFrame, table: Table, once: str | None = None) -> pl.DataFrame:
     """File hash and offset of every packet that another one stands for.
 
     A packet that is not flagged retransmitted stands for one that is, then the one with the smallest identity, file
     hash and offset; so the choice does not depend on the order of rows or of files. Reads the packets' keys only.
     """
+    identity = table.identity
     keys = (*identity, once) if once else identity
     again = (pl.col("quality_flag") & table.flag("retransmitted")).max()
     packets = rows.group_by(ORIGIN).agg(pl.first(*keys), again=again).sort("again", *identity, *ORIGIN).collect()
