@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ingest.ccsds import scan_packets
 from ingest.unpack import Plan, compile_plan, unpack
 from ingest.unpackers.meddea_photon import unpack_events
-from lake.definitions import Packet, PacketField
+from lake.packet_definitions import Packet, PacketField
 
 HEADER_BYTES = 6
 TARGETS = {"photon": 7.0, "spectrum": 20.0, "packed": 6.0, "housekeeping": 1.8, "mixed": 5.5}

@@ -27,8 +27,9 @@ from exports.istp_text import (
     si_conversion,
 )
 from lake.clock import tt2000_of_day
-from lake.definitions import Axis, Column, ColumnType, Instrument, Mission, Product, Table
+from lake.definitions import Axis, Column, Instrument, Mission, Product, Table
 from lake.errors import ExportError
+from lake.packet_definitions import ColumnType
 
 EPOCH_COLUMN, EPOCH = "epoch_tt2000", "Epoch"
 # `time` and `day` repeat the epoch, for people who write SQL.

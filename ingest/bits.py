@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lake.definitions import PacketField
+from lake.packet_definitions import PacketField
 
 Numbers = NDArray[Any]
 Octets = NDArray[np.uint8]

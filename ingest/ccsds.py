@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.resync import HeaderTable, Mask, Positions, Window, header_table
-from lake.definitions import Packet
+from lake.packet_definitions import Packet
 
 CHUNK_BYTES = 6 << 20
 _SMALL_BATCH = 1 << 16

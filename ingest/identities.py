@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lake.definitions import Packet, Table
+from lake.definitions import Table
+from lake.packet_definitions import Packet
 from lake.reading import data_files, open_table, stored_definition
 from lake.store import Lake
 

@@ -24,8 +24,9 @@ from ingest.identities import Received
 from ingest.unpack import Plan, Ragged, compile_plan, unpack
 from ingest.unpackers import Extra, Unpacker, unpacker_of
 from lake.clock import DAY_NS, believable, tt2000_from_met, unix_ns_from_tt2000
-from lake.definitions import Instrument, Mission, Packet, Table
+from lake.definitions import Instrument, Mission, Table
 from lake.ledger import l0_definition
+from lake.packet_definitions import Packet
 from lake.store import Lake, RawArchive, Receipt, reading
 from lake.tables import DayFiles, append, day_files
 

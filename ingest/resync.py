@@ -15,8 +15,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lake.definitions import Packet
 from lake.errors import PacketError
+from lake.packet_definitions import Packet
 
 HEADER_BYTES = 6
 LONGEST_PACKET = 65_542  # 6 bytes of header and 65,536 of data, CCSDS 133.0-B-2 4.1.3.5

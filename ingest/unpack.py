@@ -28,8 +28,8 @@ from ingest.bits import (
     texts,
     typed,
 )
-from lake.definitions import Packet, PacketField
 from lake.errors import PacketError
+from lake.packet_definitions import Packet, PacketField
 
 # Bytes of packets per pass, so that a pass stays in the cache, and packets at least, so that calls do not dominate.
 _BLOCK_BYTES = 1 << 17

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from lake.leap_seconds import LEAP_SECONDS
 
 if TYPE_CHECKING:
-    from lake.definitions import Clock, ValidTime
+    from lake.definitions import ValidTime
+    from lake.packet_definitions import Clock
 
 Int64 = npt.NDArray[np.int64]
 
@@ -82,11 +83,17 @@ def day_number(tt2000: npt.ArrayLike) -> npt.NDArray[np.int32]:
 
 def tt2000_from_met(clock: Clock, coarse: Int64, fine: Int64 | None) -> Int64:
     """TT2000 [ns] of an instrument's clock: seconds in `coarse`, ticks in `fine`, under the clock's leap policy."""
-    elapsed = coarse * NS + (fine * clock.fine_tick_ns if fine is not None else 0)
+    elapsed = coarse * NS + (ticks_ns(clock, fine) if fine is not None else 0)
     epoch = int(np.datetime64(clock.epoch, "ns").astype(np.int64))
     if clock.policy == "leap":
         return np.asarray(tt2000_from_unix_ns(epoch) + elapsed, np.int64)
     return tt2000_from_unix_ns(epoch + elapsed)
+
+
+def ticks_ns(clock: Clock, ticks: Int64) -> Int64:
+    """Nanoseconds of a number of fine ticks below one second, rounded to the nearest."""
+    per_second = clock.fine_ticks_per_second
+    return np.asarray((2 * ticks * NS + per_second) // (2 * per_second), np.int64)
 
 
 def met_from_tt2000(clock: Clock, tt2000: npt.ArrayLike) -> Int64:

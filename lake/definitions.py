@@ -6,56 +6,27 @@ They are read from missions/ by lake/definition_files.py and passed on as argume
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import polars as pl
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from lake.errors import CalibrationError, DefinitionError
 from lake.names import NameRules
+from lake.packet_definitions import Clock, ColumnType, Name, Noun, Packet
 
 Level = Literal["l0", "l1", "ql", "l2", "l3"]
-ColumnType = Literal[
-    "bool", "int8", "int16", "int32", "int64", "float32", "float64", "string", "binary", "date", "timestamp"
-]
-INTEGER_BITS: dict[ColumnType, int] = {"int8": 8, "int16": 16, "int32": 32, "int64": 64}
-
-
-def _is_name(text: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", text):
-        raise ValueError(f"{text!r} is not a name; use lower-case letters, digits and _, starting with a letter")
-    return text
-
-
-CLOCK_EPOCH = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?"
-
-
-def _is_time(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text[:19])
-    except ValueError:
-        return False
-    return re.fullmatch(CLOCK_EPOCH, text) is not None
 
 
 def _entries(value: Any) -> Any:
     return {k: [v] if isinstance(v, str) else v for k, v in value.items()} if isinstance(value, dict) else value
 
 
-Name = Annotated[str, AfterValidator(_is_name)]
 GlobalAttributes = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_entries)]
-
-
-class Noun(BaseModel):
-    """A frozen definition that refuses unknown keys."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", arbitrary_types_allowed=True, ignored_types=(cached_property,)
-    )
 
 
 class Flag(Noun):
@@ -71,124 +42,12 @@ class Flag(Noun):
         return 1 << self.bit
 
 
-class PacketField(Noun):
-    """One row of a packet CSV: `bits` wide, repeated over `shape`, or up to the end of the packet (`expand`)."""
-
-    name: Name
-    kind: Literal["uint", "int", "float", "str", "bytes", "fill"]
-    bits: int = Field(ge=1)
-    shape: tuple[int, ...] = ()
-    length_field: str | None = None
-    expand: bool = False
-    byte_order: Literal["big", "little"] = "big"
-    unit: str = ""
-    description: str = ""
-    label: str | None = None
-    valid_min: float | None = None
-    valid_max: float | None = None
-
-    @model_validator(mode="after")
-    def _width_fits_kind(self) -> PacketField:
-        if self.kind in ("uint", "int") and self.bits > 64:
-            raise ValueError(f"bit_length {self.bits} is too wide for {self.kind}; use bytes")
-        if self.kind == "float" and self.bits not in (32, 64):
-            raise ValueError(f"a float has 32 or 64 bits, not {self.bits}")
-        if self.kind in ("str", "bytes") and self.bits % 8:
-            raise ValueError(f"bit_length {self.bits} of a {self.kind} field is not a whole number of bytes")
-        if self.byte_order == "little" and self.bits not in (8, 16, 32, 64):
-            raise ValueError(f"little-endian fields have 8, 16, 32 or 64 bits, not {self.bits}")
-        return self
-
-    @property
-    def variable(self) -> bool:
-        """True if the number of items differs from packet to packet."""
-        return self.expand or self.length_field is not None
-
-    @property
-    def items(self) -> int:
-        """Number of items of a field with fixed shape."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
-
-    @property
-    def column_type(self) -> ColumnType:
-        """The narrowest signed column type that holds every value; Delta has no unsigned types."""
-        if self.kind == "float":
-            return "float32" if self.bits == 32 else "float64"
-        if self.kind in ("str", "bytes", "fill"):
-            return "string" if self.kind == "str" else "binary"
-        needed = self.bits if self.kind == "int" else self.bits + 1
-        return next((t for t, bits in INTEGER_BITS.items() if needed <= bits), "int64")
-
-
-class Packet(Noun):
-    """A packet type: its APIDs, its layout after the 6-byte primary header, its checksum.
-
-    `first_words` are the possible values of the first 16 bits (version, type, secondary-header flag, APID).
-    """
-
-    name: Name
-    apids: tuple[Annotated[int, Field(ge=0, le=2047)], ...] = Field(min_length=1)  # 11 bits, CCSDS 133.0-B-2, 4.1.3.3
-    fields: tuple[PacketField, ...]
-    max_bytes: int = Field(le=65542)
-    version: int = 0
-    secondary_header: int = 0
-    checksum: Literal["xor16"] | None = None
-    unpacker: str | None = None
-    cadence_seconds: float | None = None
-    identity: tuple[str, ...] = ()
-
-    @property
-    def first_words(self) -> tuple[int, ...]:
-        """First 16 bits of the primary header, one for each APID (CCSDS 133.0-B-2, 4.1.3)."""
-        return tuple(self.version << 13 | self.secondary_header << 11 | apid for apid in self.apids)
-
-    @property
-    def min_bytes(self) -> int:
-        """Size of the shortest legal packet, primary header included."""
-        bits = sum(f.bits * f.items for f in self.fields if not f.variable)
-        return 6 + (bits + 7) // 8
-
-    @property
-    def variable(self) -> bool:
-        """True if packets of this type differ in length."""
-        return any(f.variable for f in self.fields)
-
-
-class Clock(Noun):
-    """An instrument's clock: seconds in `coarse` plus ticks in `fine` since `epoch` (UTC).
-
-    `event` is the event column that counts ticks of `event_tick_ns` from the packet's time, where packets carry events.
-    `policy` says how the count treats leap seconds: `leap` counts SI seconds (the count runs through leap seconds, as
-    TAI does), `posix` counts as Unix time does (86,400 in every day).
-    """
-
-    epoch: str
-    policy: Literal["leap", "posix"]
-    coarse: Name
-    fine: Name | None = None
-    fine_tick_ns: int = 0
-    fine_ticks_per_second: int = 0
-    event: Name | None = None
-    event_tick_ns: int = 0
-
-    @model_validator(mode="after")
-    def _counts_time(self) -> Clock:
-        if not _is_time(self.epoch):
-            raise ValueError(f"epoch {self.epoch!r} is no time; write it in UTC as 2000-01-01T00:00:00")
-        for name, tick in (("fine", self.fine_tick_ns), ("event", self.event_tick_ns)):
-            if getattr(self, name) and tick <= 0:
-                raise ValueError(f"{name} counts ticks of {tick} ns; give {name}_tick_ns")
-        second = self.fine_tick_ns * self.fine_ticks_per_second
-        if self.fine and second != 1_000_000_000:
-            raise ValueError(f"fine_tick_ns times fine_ticks_per_second is {second} ns, not one second; correct one")
-        return self
-
-
 class Column(Noun):
-    """One column: the only place where its type, unit, description and valid range are written."""
+    """One column: the only place where its type, unit, description and valid range are written.
+
+    `nullable` allows rows without a value, and in a list cells without one. `frame` names the coordinate system of a
+    vector, whose components lie along its only axis.
+    """
 
     name: Name
     type: ColumnType
@@ -203,6 +62,7 @@ class Column(Noun):
     source: str | None = None
     conversion: Literal["polynomial", "spline"] | None = None
     uncertainty: str | None = None
+    frame: str | None = None
     spase: str | None = None
     export: bool = True
 
@@ -218,29 +78,90 @@ class Column(Noun):
 
 
 class Axis(Noun):
-    """A dimension of array columns: `size` values, from `first` in steps of `step`."""
+    """A dimension of array columns, `size` cells long.
+
+    Its values are either even steps (`first`, `step`), or written one by one (`cells`), or the `column` of a dated
+    calibration with one row for each cell, or there are only names (`labels`: the components of a vector). `minus` and
+    `plus` are the distances from a value to the borders of its cell; from a calibration they come by `minus_column` and
+    `plus_column`.
+    """
 
     name: Name
     size: int = Field(ge=2)
-    first: float
-    step: float
+    first: float | None = None
+    step: float | None = None
+    cells: tuple[float, ...] = ()
+    minus: tuple[float, ...] = ()
+    plus: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
+    calibration: Name | None = None
+    column: Name | None = None
+    minus_column: Name | None = None
+    plus_column: Name | None = None
     type: ColumnType = "float32"
     unit: str = ""
     description: str
     label: str
+    scale: Literal["linear", "log"] = "linear"
     spase: str | None = None
+
+    @model_validator(mode="after")
+    def _has_values(self) -> Axis:
+        if (self.first is None) != (self.step is None) or (self.calibration is None) != (self.column is None):
+            raise ValueError("first goes with step, and calibration with column; give both")
+        ways = sum((self.first is not None, bool(self.cells), self.column is not None, bool(self.labels)))
+        if ways != 1:
+            raise ValueError("its values are not given in one way; give first and step, cells, labels or a calibration")
+        for name in ("cells", "minus", "plus", "labels"):
+            if len(getattr(self, name)) not in (0, self.size):
+                raise ValueError(f"{name} has {len(getattr(self, name))} entries, size is {self.size}; make them equal")
+        if (bool(self.minus), self.minus_column is None) != (bool(self.plus), self.plus_column is None):
+            raise ValueError("minus and plus go together; give both")
+        return self
 
     @property
     def values(self) -> tuple[float, ...]:
-        """The value of each cell along the axis."""
-        return tuple(self.first + self.step * i for i in range(self.size))
+        """The value of each cell along the axis; the place, from 0, where cells only have names."""
+        if self.cells:
+            return self.cells
+        if self.column is not None:
+            raise DefinitionError(
+                f"axis {self.name}: its values depend on the day. Ask Definitions.on_day for the table."
+            )
+        first, step = self.first or 0.0, 1.0 if self.step is None else self.step
+        return tuple(first + step * i for i in range(self.size))
+
+    def resolved(self, calibration: Calibration) -> Axis:
+        """The axis with the values of a calibration. Raises CalibrationError if they do not fit it."""
+        values = {
+            "cells": self._cells(calibration, self.column),
+            "minus": self._cells(calibration, self.minus_column),
+            "plus": self._cells(calibration, self.plus_column),
+        }
+        dated = {"calibration": None, "column": None, "minus_column": None, "plus_column": None}
+        return self.model_copy(update=dated | values)
+
+    def _cells(self, calibration: Calibration, column: str | None) -> tuple[float, ...]:
+        if column is None:
+            return ()
+        frame = calibration.frame
+        if column not in frame.columns or not frame[column].dtype.is_numeric() or frame[column].null_count():
+            raise CalibrationError(
+                f"{calibration.path} ({column}): axis {self.name} needs a number in each row. Add them."
+            )
+        if frame.height != self.size:
+            raise CalibrationError(
+                f"{calibration.path}: has {frame.height} rows, axis {self.name} has {self.size} cells. Make them equal."
+            )
+        return tuple(float(value) for value in frame[column])
 
 
 class Table(Noun):
     """A table: grain, columns, and for L0 the packet it is decoded from, for higher levels the inputs of its transform.
 
     `identity` are the columns by which a packet is known again, those of the table's packet or of its first input's.
-    `key` names the columns that identify a row; `order` says what `epoch_tt2000` does from row to row.
+    `key` names the columns that identify a row; `order` says what `epoch_tt2000` does from row to row. `margins` are
+    the seconds of the day before and of the day after that the transform sees of an input.
     """
 
     mission: Name
@@ -262,6 +183,9 @@ class Table(Noun):
     inputs: dict[str, str] = Field(default_factory=dict)
     calibrations: tuple[str, ...] = ()
     optional_calibrations: tuple[str, ...] = ()
+    margins: dict[str, tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]] = Field(
+        default_factory=dict
+    )
 
     @property
     def address(self) -> str:
@@ -277,6 +201,11 @@ class Table(Noun):
     def by_name(self) -> dict[str, Column]:
         """Columns by name."""
         return {column.name: column for column in self.columns}
+
+    @property
+    def axis_calibrations(self) -> tuple[str, ...]:
+        """The calibrations that give its axes their values."""
+        return tuple(sorted({axis.calibration for axis in self.axes if axis.calibration}))
 
     def axis(self, name: str) -> Axis:
         """The axis of that name; KeyError if the table has none."""
@@ -303,7 +232,11 @@ class Calibration:
 
 
 class Product(Noun):
-    """A CDF product: one table, one UTC day to a file. Structure and variable attributes derive from the table."""
+    """A CDF product: one table, one UTC day to a file. Structure and variable attributes derive from the table.
+
+    `delta_minus` and `delta_plus` are columns: the time from the record's epoch back to the start, and on to the end,
+    of what it holds.
+    """
 
     table: Name
     version: str = Field(pattern=r"^(0|[1-9]\d*)\.(0|[1-9]\d*)$")
@@ -313,6 +246,8 @@ class Product(Noun):
     bin_location: float = Field(ge=0, le=1)
     mods: tuple[str, ...] = Field(min_length=1)
     omit: tuple[str, ...] = ()
+    delta_minus: Name | None = None
+    delta_plus: Name | None = None
 
 
 class Limit(Noun):
@@ -332,7 +267,10 @@ class Limit(Noun):
 
 
 class Instrument(Noun):
-    """An instrument: its clock, packets, tables, calibrations, flags and products."""
+    """An instrument: its clock, packets, tables, calibrations, flags and products.
+
+    `assumed` says why a calibration file, named without `.csv`, is an assumption; `status` says it of everything.
+    """
 
     name: Name
     short_name: Name
@@ -348,7 +286,17 @@ class Instrument(Noun):
     limits: tuple[Limit, ...] = ()
     products: tuple[Product, ...] = ()
     unknowns: tuple[str, ...] = ()
+    assumed: dict[str, str] = Field(default_factory=dict)
     cdf: GlobalAttributes = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _says_why(self) -> Instrument:
+        if self.status == "assumed" and not self.status_reason:
+            raise ValueError("status is assumed without a reason; write status_reason")
+        unknown = sorted(set(self.assumed) - {c.path.stem for c in self.calibrations})
+        if unknown:
+            raise ValueError(f"assumed names {', '.join(unknown)}, no file in calibration/; correct the name")
+        return self
 
     def packet(self, name: str) -> Packet:
         """The packet type of that name; KeyError if there is none."""
@@ -412,3 +360,37 @@ class Definitions:
     def instrument(self, table: Table) -> Instrument:
         """The instrument that a table belongs to."""
         return self.mission(table.mission).instrument(table.instrument)
+
+    def ancestors(self, table: Table) -> list[Table]:
+        """The table and everything it descends from."""
+        inputs = [self.tables[f"{table.mission}.{name}"] for name in table.inputs.values()]
+        return [table, *(ancestor for source in inputs for ancestor in self.ancestors(source))]
+
+    def on_day(self, table: Table, day: date) -> Table:
+        """The table with the values that its axes have on a day. Raises CalibrationError if there are none."""
+        instrument = self.instrument(table)
+        axes = tuple(axis.resolved(self._valid(instrument, axis, day)) if axis.column else axis for axis in table.axes)
+        return table.model_copy(update={"axes": axes})
+
+    def _valid(self, instrument: Instrument, axis: Axis, day: date) -> Calibration:
+        calibration = instrument.calibration(axis.calibration or "", day)
+        if calibration is None:
+            raise CalibrationError(
+                f"{instrument.name}, axis {axis.name}: no calibration {axis.calibration} is valid on {day}. "
+                f"Add calibration/{axis.calibration}_<yyyymmdd>.csv."
+            )
+        return calibration
+
+    def assumptions(self, table: Table, day: date) -> tuple[str, ...]:
+        """What a day of a table rests on that is assumed: its instrument, and calibrations of it or its ancestors."""
+        instrument = self.instrument(table)
+        found = {f"Status of the instrument's definition: assumed. {instrument.status_reason}"}
+        if instrument.status != "assumed":
+            found = set()
+        for ancestor in self.ancestors(table):
+            for name in (*ancestor.calibrations, *ancestor.optional_calibrations, *ancestor.axis_calibrations):
+                calibration = instrument.calibration(name, day)
+                reason = instrument.assumed.get(calibration.path.stem) if calibration else None
+                if calibration and reason:
+                    found.add(f"Assumed calibration {calibration.path.stem}: {reason}")
+        return tuple(sorted(found, reverse=True))

@@ -61,10 +61,11 @@ def _without(value: object, words: set[str]) -> object:
 def table_definition(table: Table) -> str:
     """Fingerprint of what a transform's result depends on in its table's definition."""
     columns = [(c.name, c.type, table.shape(c), c.ragged, c.source, c.conversion, c.nullable) for c in table.columns]
-    axes = [(axis.name, axis.size, axis.first, axis.step) for axis in table.axes]
+    words = {"type", "unit", "description", "label", "scale", "spase"}
+    axes = [axis.model_dump(exclude=words) for axis in table.axes]
     flags = [(flag.name, flag.bit) for flag in table.flags]
     calibrations = (table.calibrations, table.optional_calibrations)
-    return fingerprint(table.address, columns, axes, flags, table.inputs, table.identity, calibrations)
+    return fingerprint(table.address, columns, axes, flags, table.inputs, table.margins, table.identity, calibrations)
 
 
 def _l0_contents(current: pl.DataFrame) -> dict[tuple[str, date], str]:

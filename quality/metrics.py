@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 import polars as pl
 
 from lake.clock import NS, day_number
-from lake.definitions import INTEGER_BITS, Column, Limit, Table
+from lake.definitions import Column, Limit, Table
 from lake.errors import TableError
+from lake.packet_definitions import INTEGER_BITS
 
 EPOCH = "epoch_tt2000"
 WHOLE_TABLE = ""

@@ -22,8 +22,8 @@ import yaml
 from pydantic import Field, model_validator
 
 from lake.definition_text import build, read_rows, read_yaml, yaml_line
-from lake.definitions import Noun
 from lake.errors import DefinitionError
+from lake.packet_definitions import Noun
 from simulate.packets import Int64, Packets
 
 Kind = Literal["gap", "duplicate", "bit_flip", "truncate", "late", "junk"]

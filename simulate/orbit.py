@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from lake.definitions import Noun
+from lake.packet_definitions import Noun
 
 Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]

@@ -10,8 +10,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from lake.definitions import Packet, PacketField
 from lake.errors import DefinitionError
+from lake.packet_definitions import Packet, PacketField
 
 Int64 = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint16]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from lake.definitions import Noun
+from lake.packet_definitions import Noun
 from simulate.orbit import Orbit
 
 Float64 = npt.NDArray[np.float64]

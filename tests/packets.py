@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 
-from lake.definitions import Packet, PacketField
+from lake.packet_definitions import Packet, PacketField
 
 Value = int | float | str | bytes
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.unpack import Column
-from lake.definitions import Packet
 from lake.errors import DefinitionError
+from lake.packet_definitions import Packet
 
 
 @dataclass(frozen=True)

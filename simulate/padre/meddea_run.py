@@ -135,15 +135,16 @@ class Run:
     def _reading(self, since_grid_ns: Int64) -> Int64:
         """TT2000 [ns] that the free-running clock shows, in whole ticks."""
         clock, error = self.instrument.clock, self.scenario.clock
-        ticks = since_grid_ns // clock.fine_tick_ns
+        tick = NS // clock.fine_ticks_per_second
+        ticks = since_grid_ns // tick
         drift = ticks * error.drift_ticks // (error.drift_over_s * clock.fine_ticks_per_second)
-        return self.grid + (ticks + drift) * clock.fine_tick_ns
+        return self.grid + (ticks + drift) * tick
 
     def _clock_fields(self, reading: Int64) -> dict[str, Int64]:
         """The clock's fields at readings of it."""
         clock = self.instrument.clock
         met = met_from_tt2000(clock, reading)
-        return {clock.coarse: met // NS, clock.fine or "": met % NS // (clock.fine_tick_ns or 1)}
+        return {clock.coarse: met // NS, clock.fine or "": met % NS // (NS // clock.fine_ticks_per_second)}
 
     def _assemble(self, name: str, since_grid_ns: Int64, values: dict[str, Int64]) -> Packets:
         packet = self.instrument.packet(name)

@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import Field
 
 from lake.definition_text import build_at, read_yaml
-from lake.definitions import Noun
 from lake.errors import CalibrationError
+from lake.packet_definitions import Noun
 from simulate.orbit import Orbit
 from simulate.sun import Band, FlarePlan, Source
 

@@ -15,7 +15,8 @@ import pytest
 
 from exports.istp import Structure, compile_product
 from exports.istp_globals import Edition
-from lake.definitions import Axis, Clock, Column, Flag, Instrument, Mission, Product, Table, ValidTime
+from lake.definitions import Axis, Column, Flag, Instrument, Mission, Product, Table, ValidTime
+from lake.packet_definitions import Clock
 
 DAY = date(2024, 9, 16)
 # 2024-09-16T00:00:00 UTC: 9025.5 days after 2000-01-01T12:00 UTC, which is 64.184 s, and 5 leap seconds later.

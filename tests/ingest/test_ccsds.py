@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.ccsds import Reason, Stretch, scan_packets
-from lake.definitions import Packet, PacketField
 from lake.errors import PacketError
+from lake.packet_definitions import Packet, PacketField
 from tests.packets import build_packet, seal
 from tests.shared_data import telemetry_root
 

@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 
 from ingest.ccsds import scan_packets
 from ingest.unpackers.meddea_photon import Events, unpack_events
-from lake.definitions import Packet, PacketField
+from lake.packet_definitions import Packet, PacketField
 from tests.packets import build_packet
 from tests.shared_data import telemetry_root
 

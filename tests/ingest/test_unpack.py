@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from ingest.unpack import Ragged, Unpacked, compile_plan, unpack
-from lake.definitions import Packet, PacketField
 from lake.errors import PacketError
+from lake.packet_definitions import Packet, PacketField
 from tests.packets import build_packet, pack
 
 

@@ -22,8 +22,9 @@ from lake.clock import (
     tt2000_of_day,
     unix_ns_from_tt2000,
 )
-from lake.definitions import Clock, ValidTime
+from lake.definitions import ValidTime
 from lake.leap_seconds import LEAP_SECONDS
+from lake.packet_definitions import Clock
 
 # Inserted seconds: the second before each of these days is 23:59:60. 1972-01-01 begins the system.
 LEAP_DAYS = [date.fromisoformat(day) for day, _ in LEAP_SECONDS[1:]]
@@ -43,7 +44,6 @@ def clock(policy: str, epoch: str = "2000-01-01T00:00:00") -> Clock:
             "policy": policy,
             "coarse": "time_s",
             "fine": "time_clocks",
-            "fine_tick_ns": 50,
             "fine_ticks_per_second": 20_000_000,
         }
     )

@@ -2,7 +2,6 @@
 import json
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 import yaml
@@ -26,7 +25,7 @@ CODES = {
     "BAD_MISSION", "BAD_INSTRUMENT", "BAD_LEVEL", "BAD_TIME", "BAD_VERSION", "BAD_SHAPE", "NONCANONICAL_CASE",
     "UNKNOWN_EXT", "OUT_OF_RANGE",
 }  # fmt: skip
-FILES = {"hermes": Path(__file__).parent / "hermes_names.yaml", "padre": CHECKOUT / "missions/padre/names.yaml"}
+FILES = {"hermes": CHECKOUT / "missions/hermes/names.yaml", "padre": CHECKOUT / "missions/padre/names.yaml"}
 RULES = {mission: NameRules.model_validate(yaml.safe_load(path.read_text())) for mission, path in FILES.items()}
 HERMES, PADRE = RULES["hermes"], RULES["padre"]
 

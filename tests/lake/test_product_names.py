@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 from datetime import date
-from pathlib import Path
 
 import pytest
 import yaml
@@ -12,7 +11,7 @@ from lake.names import NameRules
 from lake.product_names import ProductName, parse_product_name, product_name
 from tests.shared_data import CHECKOUT
 
-FILES = (Path(__file__).with_name("hermes_names.yaml"), CHECKOUT / "missions/padre/names.yaml")
+FILES = (CHECKOUT / "missions/hermes/names.yaml", CHECKOUT / "missions/padre/names.yaml")
 HERMES, PADRE = (NameRules.model_validate(yaml.safe_load(path.read_text())) for path in FILES)
 
 

@@ -13,7 +13,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from ingest.unpack import Ragged, compile_plan, unpack
-from lake.definitions import Packet, PacketField
+from lake.packet_definitions import Packet, PacketField
 from tests.packets import pack
 
 pytestmark = pytest.mark.oracle

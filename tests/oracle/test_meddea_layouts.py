@@ -15,7 +15,7 @@ from ingest.ccsds import scan_packets
 from ingest.unpack import Ragged, compile_plan, unpack
 from lake.config import CHECKOUT
 from lake.definition_files import read_definitions
-from lake.definitions import Packet
+from lake.packet_definitions import Packet
 from tests.packets import pack
 from tests.shared_data import telemetry_folder
 

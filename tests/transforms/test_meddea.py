@@ -40,6 +40,7 @@ from tests.transforms.meddea_frames import (
     spectra,
 )
 from transforms.padre import meddea
+from transforms.rows import one_of_each
 
 
 # ---- photons -------------------------------------------------------------------------------------------------------
@@ -209,8 +210,8 @@ def test_photons_do_not_depend_on_the_order_of_rows(drawn: list[dict[str, Any]],
 @given(drawn=st.lists(events, min_size=1, max_size=12))
 def test_taking_one_of_each_twice_is_taking_it_once(drawn: list[dict[str, Any]]) -> None:
     rows = frame("l0_photon", as_packets(drawn))
-    once = meddea._one_of_each(rows, TABLES["l1_photon"]).collect()
-    twice = meddea._one_of_each(once.lazy(), TABLES["l1_photon"]).collect()
+    once = one_of_each(rows, TABLES["l1_photon"]).collect()
+    twice = one_of_each(once.lazy(), TABLES["l1_photon"]).collect()
     assert twice.equals(once)
     packets = once.unique(["file_sha256", "byte_offset"])
     assert len(packets) == once.select(TABLES["l1_photon"].identity).n_unique()

@@ -7,8 +7,6 @@ Source of the packet layouts and constants: padre_meddea, the instrument team's 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -26,6 +24,17 @@ from transforms.conversions import (
     overlap_fractions,
     rebin_matrix,
 )
+from transforms.rows import (
+    columns_of,
+    flat,
+    in_blocks,
+    one_of_each,
+    set_flags,
+    spare_packets,
+    with_conflicts,
+    with_valid_clock,
+    without,
+)
 
 TICK_NS = 12_800  # Integration time, live time and event clocks count 12.8 us (256 ticks of the 20 MHz clock).
 FLIGHT_ASICS = (0, 1, 2, 3)
@@ -37,9 +46,6 @@ MIN_NS_PER_COUNT = 10_000
 # Id words found in the first histogram after a start; no bin of a real 10 s spectrum comes near such counts.
 ID_WORDS = ((0xCA00, 0xCA7F), (0xCD00, 0xEAFF))
 BIN_FULL = 65535
-BLOCK = 64  # Spectra in one matrix product: 6 MB in, 3 MB out.
-
-ORIGIN = ("file_sha256", "byte_offset")
 
 
 # ---- photons -------------------------------------------------------------------------------------------------------
@@ -56,7 +62,7 @@ def l1_photon(
     Simultaneous events are ordered by packet, pixel id and pulse height: the order does not depend on the input's.
     Raises: CalibrationError if pixel_map, decimation or photon_energy cannot be used.
     """
-    events = _one_of_each(_with_valid_clock(photon, table), table)
+    events = one_of_each(with_valid_clock(photon, table), table)
     events = events.with_columns(
         pixel=_pixel(pixel_map),
         decimation_level=(pl.col("flags") // 4096 % 8).cast(pl.Int8),
@@ -67,7 +73,7 @@ def l1_photon(
     )
     order = ("epoch_tt2000", "sequence_count", "pixel_id", "atod", "baseline", "flags", "quality_flag")
     events = events.with_columns(quality_flag=_photon_flags(table, pixel_map)).sort(order)
-    return _columns_of(table, events)
+    return columns_of(table, events)
 
 
 def _pixel(pixel_map: Calibration) -> pl.Expr:
@@ -125,7 +131,7 @@ def _weight_table(decimation: Calibration) -> NDArray[np.float32]:
 def _photon_flags(table: Table, pixel_map: Calibration) -> pl.Expr:
     rows = calibration_rows(pixel_map, key=("channel", "size"), numbers=("pixel",))
     guard = rows.filter(pl.col("size") == GUARD_RING)["pixel"].to_list()
-    return _flags(
+    return set_flags(
         table,
         pixel_unknown=pl.col("pixel").is_null(),
         guard_ring=pl.col("pixel").is_in(guard),
@@ -145,7 +151,7 @@ def l1_spectrum(
     A garbage spectrum keeps its row and its counts.
     Raises: CalibrationError if a slot has no parameters or its bins leave the energy axis.
     """
-    valid = _with_valid_clock(spectrum, table)
+    valid = with_valid_clock(spectrum, table)
     matrix = _energy_matrix(table, spectrum_energy)
     spectra = valid.with_columns(quality_flag=_spectrum_flags(table, default_slots)).with_columns(
         integration_time_s=_seconds("integration_time"),
@@ -153,9 +159,9 @@ def l1_spectrum(
         counts=_on_energy_axis(table, matrix),
     )
     # The spare packets are taken out after rebinning: a copy of the raw histograms of a day would be 425 MB.
-    one_of_each = _without(spectra, _spare_packets(valid, table, once="epoch_tt2000"))
-    flagged = _with_conflicts(one_of_each, valid, table)
-    return _columns_of(table, flagged).sort("epoch_tt2000")
+    one_of_each = without(spectra, spare_packets(valid, table, once="epoch_tt2000"))
+    flagged = with_conflicts(one_of_each, valid, table)
+    return columns_of(table, flagged).sort("epoch_tt2000")
 
 
 def _seconds(column: str) -> pl.Expr:
@@ -181,7 +187,8 @@ def _row_per_slot(table: Table, calibration: Calibration, *numbers: str) -> pl.D
 
 def _edges(axis: Axis) -> Floats:
     """Borders of an axis' channels; the axis gives their centres."""
-    return axis.first + axis.step * (np.arange(axis.size + 1, dtype=np.float64) - 0.5)
+    first, second = axis.values[:2]
+    return first + (second - first) * (np.arange(axis.size + 1, dtype=np.float64) - 0.5)
 
 
 def _on_energy_axis(table: Table, matrix: csr_array) -> pl.Expr:
@@ -189,32 +196,15 @@ def _on_energy_axis(table: Table, matrix: csr_array) -> pl.Expr:
     slots = table.axis("slot").size
 
     def rebin(counts: pl.Series) -> pl.Series:
-        block = _flat(counts).reshape(len(counts), slots, matrix.shape[1] // slots)
+        block = flat(counts).reshape(len(counts), slots, matrix.shape[1] // slots)
         return pl.Series(apply_rebin(matrix, block).reshape(len(counts), -1)).arr.to_list()
 
-    return _in_blocks("counts", rebin, pl.List(pl.Float32))
-
-
-def _in_blocks(column: str, function: Callable[[pl.Series], pl.Series], dtype: pl.DataType) -> pl.Expr:
-    """The row-wise function of a column, given at most BLOCK rows at once."""
-
-    def apply(values: pl.Series) -> pl.Series:
-        starts = range(0, len(values), BLOCK)
-        return pl.concat(
-            [pl.Series(dtype=dtype), *(function(values.slice(start, BLOCK)) for start in starts)], rechunk=True
-        )
-
-    return pl.col(column).map_batches(apply, return_dtype=dtype, is_elementwise=True)
-
-
-def _flat(lists: pl.Series) -> NDArray[np.generic]:
-    values: NDArray[np.generic] = lists.list.explode().to_numpy()
-    return values
+    return in_blocks("counts", rebin, pl.List(pl.Float32))
 
 
 def _spectrum_flags(table: Table, default_slots: Calibration) -> pl.Expr:
     default = _row_per_slot(table, default_slots, "pixel_id")["pixel_id"].cast(pl.Int32).to_list()
-    return _flags(
+    return set_flags(
         table,
         garbage_spectrum=_is_garbage(),
         slot_not_default=pl.col("pixel_id") != pl.lit(default, pl.List(pl.Int32)),
@@ -243,11 +233,11 @@ def l1_housekeeping(
     housekeeping_spline: Calibration,
 ) -> pl.LazyFrame:
     """Housekeeping in physical units, one row for each time. Raises CalibrationError if a channel is not calibrated."""
-    valid = _with_valid_clock(housekeeping, table)
-    once = _without(valid, _spare_packets(valid, table, once="epoch_tt2000"))
-    rows = _with_conflicts(once, valid, table)
+    valid = with_valid_clock(housekeeping, table)
+    once = without(valid, spare_packets(valid, table, once="epoch_tt2000"))
+    rows = with_conflicts(once, valid, table)
     rows = convert_columns(rows, table, housekeeping_polynomial, housekeeping_spline)
-    return _columns_of(table, rows).sort("epoch_tt2000")
+    return columns_of(table, rows).sort("epoch_tt2000")
 
 
 # ---- quick look ----------------------------------------------------------------------------------------------------
@@ -267,7 +257,7 @@ def ql_lightcurve(table: Table, *, spectrum: pl.LazyFrame, lightcurve_bands: Cal
         *((value / live_time).alias(name) for name, value in in_band.items()),
         *((value.sqrt() / live_time).alias(f"{name}_uncertainty") for name, value in in_band.items()),
     )
-    return _columns_of(table, rates).sort("epoch_tt2000")
+    return columns_of(table, rates).sort("epoch_tt2000")
 
 
 def _band_columns(table: Table, lightcurve_bands: Calibration) -> list[str]:
@@ -307,57 +297,7 @@ def _band_counts(names: list[str], fractions: Floats) -> pl.Expr:
     matrix = csr_array(fractions.T)
 
     def add(counts: pl.Series) -> pl.Series:
-        all_slots = _flat(counts).reshape(len(counts), -1, matrix.shape[1]).sum(axis=1, dtype=np.float64)
+        all_slots = flat(counts).reshape(len(counts), -1, matrix.shape[1]).sum(axis=1, dtype=np.float64)
         return pl.DataFrame((matrix @ all_slots.T).T, schema=names).to_struct()
 
-    return _in_blocks("counts", add, pl.Struct(dict.fromkeys(names, pl.Float64)))
-
-
-# ---- what all tables share -----------------------------------------------------------------------------------------
-def _with_valid_clock(rows: pl.LazyFrame, table: Table) -> pl.LazyFrame:
-    return rows.filter(pl.col("quality_flag") & table.flag("clock_invalid") == 0)
-
-
-def _one_of_each(rows: pl.LazyFrame, table: Table) -> pl.LazyFrame:
-    """The rows of one packet out of those with the same identity."""
-    return _without(rows, _spare_packets(rows, table))
-
-
-def _with_conflicts(kept: pl.LazyFrame, rows: pl.LazyFrame, table: Table) -> pl.LazyFrame:
-    """The kept rows, flagged time_conflict where packets of other content among all rows have the same time."""
-    packets = rows.select(*table.identity, "epoch_tt2000").unique()
-    several = packets.group_by("epoch_tt2000").len().filter(pl.col("len") > 1).collect()["epoch_tt2000"]
-    return kept.with_columns(_flags(table, time_conflict=pl.col("epoch_tt2000").is_in(several.implode())))
-
-
-def _spare_packets(rows: pl.LazyFrame, table: Table, once: str | None = None) -> pl.DataFrame:
-    """File hash and offset of every packet that another one stands for.
-
-    A packet that is not flagged retransmitted stands for one that is, then the one with the smallest identity, file
-    hash and offset; so the choice does not depend on the order of rows or of files. Reads the packets' keys only.
-    """
-    identity = table.identity
-    keys = (*identity, once) if once else identity
-    again = (pl.col("quality_flag") & table.flag("retransmitted")).max()
-    packets = rows.group_by(ORIGIN).agg(pl.first(*keys), again=again).sort("again", *identity, *ORIGIN).collect()
-    kept = packets.unique(identity, keep="first", maintain_order=True)
-    if once:
-        kept = kept.unique(once, keep="first", maintain_order=True)
-    return packets.join(kept, on=ORIGIN, how="anti").select(ORIGIN)
-
-
-def _without(rows: pl.LazyFrame, packets: pl.DataFrame) -> pl.LazyFrame:
-    """The rows that came in none of the packets."""
-    return rows if packets.is_empty() else rows.join(packets.lazy(), on=ORIGIN, how="anti")
-
-
-def _flags(table: Table, **conditions: pl.Expr) -> pl.Expr:
-    """`quality_flag` with the flag of each condition that holds."""
-    flags = pl.col("quality_flag")
-    for name, condition in conditions.items():
-        flags = flags | pl.when(condition).then(table.flag(name)).otherwise(0).cast(pl.Int32)
-    return flags
-
-
-def _columns_of(table: Table, rows: pl.LazyFrame) -> pl.LazyFrame:
-    return rows.select(column.name for column in table.columns if column.name != "day")
+    return in_blocks("counts", add, pl.Struct(dict.fromkeys(names, pl.Float64)))
