@@ -50,9 +50,13 @@ def column_type(column: Column) -> pa.DataType:
     return pa.list_(item) if column.is_list else item
 
 
-def arrow_schema(table: Table) -> pa.Schema:
-    """The schema of a table, with unit, description and shape as field metadata."""
-    return pa.schema([_arrow_field(table, column) for column in table.columns])
+def arrow_schema(table: Table, stored: bool = False) -> pa.Schema:
+    """The schema of a table, with unit, description and shape as field metadata; if `stored`, as its files have it.
+
+    The files of a partitioned table lack `day`, which their folder says.
+    """
+    columns = [c for c in table.columns if not (stored and partitioned(table) and c.name == "day")]
+    return pa.schema([_arrow_field(table, column) for column in columns])
 
 
 def _arrow_field(table: Table, column: Column) -> pa.Field:

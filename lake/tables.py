@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -131,9 +131,7 @@ class DayFiles:
         self.lake, self.table = lake, table
         self.definition = definition or structure(table)
         self.path = lake.table_path(table)
-        self.schema = arrow_schema(table)
-        if partitioned(table):
-            self.schema = self.schema.remove(self.schema.get_field_index("day"))
+        self.schema = arrow_schema(table, stored=True)
         self.writers: dict[date | None, pq.ParquetWriter] = {}
         self.paths: dict[date | None, Path] = {}
         self.rows: dict[date | None, int] = {}
@@ -314,11 +312,17 @@ def _committed(lake: Lake, files: DayFiles, commit: Callable[[DeltaTable], bool]
 
 
 def replace_day(
-    lake: Lake, table: Table, day: date, rows: pa.Table, properties: dict[str, str], definition: str | None = None
+    lake: Lake,
+    table: Table,
+    day: date,
+    rows: pa.Table | Iterable[pa.Table],
+    properties: dict[str, str],
+    definition: str | None = None,
 ) -> Written:
-    """Replace one day of a table by `rows` (without the column `day`) in one commit."""
+    """Replace one day of a table by `rows` (without the column `day`), in one piece or several, in one commit."""
     with day_files(lake, table, definition) as files:
-        files.write(rows, day)
+        for piece in [rows] if isinstance(rows, pa.Table) else rows:
+            files.write(piece, day)
         files.close()
         replace(lake, files, day, properties)
         return files.written()

@@ -16,9 +16,9 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,11 @@ from lake.ledger import Contents, fingerprint, read_contents, release, table_def
 from lake.reading import arrow_schema, scan, table_id
 from lake.store import Lake
 from lake.tables import append_ops, keeps_rows, replace_day
+from transforms.inputs import SEEN, inputs_of, margins_of
 
 log = logging.getLogger(__name__)
 
-Transform = Callable[..., pl.LazyFrame]
+Transform = Callable[..., pl.LazyFrame | Iterator[pl.DataFrame]]
 # What a mistake in a transform raises. One table's mistake must not end the night of the others.
 BUGS = (pl.exceptions.PolarsError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -54,12 +55,7 @@ class Step:
     @property
     def fingerprint(self) -> str:
         """sha256 of everything the result depends on."""
-        return fingerprint(self.depends_on)
-
-    @property
-    def absent(self) -> set[str]:
-        """Inputs without content: rows that an earlier definition may have left in them do not count."""
-        return {part.removeprefix("input ") for part, content in self.depends_on.items() if not content}
+        return fingerprint(_decisive(self.depends_on))
 
 
 def ordered(lake: Lake) -> list[Table]:
@@ -73,6 +69,7 @@ def steps(
     """Days of one table that are out of date, oldest first. Its inputs must be up to date in `contents`."""
     inputs = [f"{table.mission}.{name}" for name in table.inputs.values()]
     present = {day for address, day in contents.known if address in inputs}
+    present |= _reached(lake, contents, table, present)
     # A day that lost its inputs is still built, to nothing: its old rows must not stay.
     stale = {day for address, day in contents.runs if address == table.address and day not in present}
     # An input that failed still holds the rows of its last good run: wait until it is built.
@@ -82,36 +79,53 @@ def steps(
     for day in sorted((present | stale) - waiting):
         if days is not None and day not in days and not anew:
             continue
-        depends_on = _depends_on(lake, contents, table, day)
-        reason = _reason(contents.runs.get((table.address, day)), depends_on)
+        run = contents.runs.get((table.address, day))
+        depends_on = _depends_on(lake, contents, table, day, run)
+        reason = _reason(run, depends_on)
         reason = reason or ("forced" if force else "table made anew" if anew else None)
         if reason:
             yield Step(table, day, reason, depends_on)
 
 
-def _depends_on(lake: Lake, contents: Contents, table: Table, day: date) -> dict[str, str]:
+def _reached(lake: Lake, contents: Contents, table: Table, present: set[date]) -> set[date]:
+    """Days without input of their own of which a neighbour holds rows: the end of a packet's samples, for example."""
+    if not table.margins:
+        return set()
+    beside = {day + timedelta(days=step) for day in present for step in (-1, 1)} - present
+    margins = {
+        day: margins_of(lake, contents, table, day, contents.runs.get((table.address, day))) for day in sorted(beside)
+    }
+    return {day for day, found in margins.items() if any(_decisive(found).values())}
+
+
+def _depends_on(lake: Lake, contents: Contents, table: Table, day: date, run: dict[str, Any] | None) -> dict[str, str]:
     parts = {"definition": table_definition(table), "code": _code_fingerprint(_module_of(table))}
-    for name, calibration in _calibrations(lake, table, day).items():
+    for name, calibration in _calibrations(lake, table, day, (*table.calibrations, *table.axis_calibrations)).items():
         parts[f"calibration {name}"] = calibration.sha256 if calibration else ""
     for name in table.inputs.values():
         address = f"{table.mission}.{name}"
         parts[f"input {address}"] = contents.known.get((address, day), "")
-    return parts
+    return parts | margins_of(lake, contents, table, day, run)
 
 
 def _reason(run: dict[str, Any] | None, depends_on: dict[str, str]) -> str | None:
     if run is None:
         return "new"
-    before: dict[str, str] = json.loads(str(run["depends_on"]))
+    before, depends_on = _decisive(json.loads(str(run["depends_on"]))), _decisive(depends_on)
     changed = [key for key in sorted(before | depends_on) if before.get(key) != depends_on.get(key)]
     if changed:
         return ", ".join(f"{key} changed" for key in changed)
     return None if run["status"] == "done" else "failed before"
 
 
-def _calibrations(lake: Lake, table: Table, day: date) -> dict[str, Calibration | None]:
+def _decisive(depends_on: dict[str, str]) -> dict[str, str]:
+    """What a result depends on, without the contents of neighbouring days of which only the margins count."""
+    return {part: content for part, content in depends_on.items() if not part.startswith(SEEN)}
+
+
+def _calibrations(lake: Lake, table: Table, day: date, names: tuple[str, ...]) -> dict[str, Calibration | None]:
     instrument = lake.definitions.instrument(table)
-    return {name: instrument.calibration(name, day) for name in (*table.calibrations, *table.optional_calibrations)}
+    return {name: instrument.calibration(name, day) for name in (*names, *table.optional_calibrations)}
 
 
 def _module_of(table: Table) -> str:
@@ -242,7 +256,7 @@ def _build_step(lake: Lake, contents: Contents, step: Step, run_id: str, built: 
     started, clock = utc_now(), time.perf_counter()
     row = _run_row(step, run_id, started)
     try:
-        rows = build_day(lake, step.table, step.day, step.absent)
+        rows = build_day(lake, contents, step.table, step.day)
         written = replace_day(lake, step.table, step.day, rows, {"run_id": run_id, "fingerprint": step.fingerprint})
         row |= {
             "rows": written.rows,
@@ -257,7 +271,7 @@ def _build_step(lake: Lake, contents: Contents, step: Step, run_id: str, built: 
         row |= {"rows": 0, "status": "failed", "error": str(error), "content": None, "table_id": ""}
         contents.known.pop((step.table.address, step.day), None)
         built.failed.append((step, str(error)))
-    row |= {"input_rows": _input_rows(lake, step), "seconds": time.perf_counter() - clock}
+    row |= {"input_rows": _input_rows(lake, contents, step), "seconds": time.perf_counter() - clock}
     append_ops(lake, "runs", [row])
     contents.runs[step.table.address, step.day] = row
     message = "transform table=%s day=%s rows=%d seconds=%.1f status=%s"
@@ -277,37 +291,43 @@ def _run_row(step: Step, run_id: str, started: datetime) -> dict[str, Any]:
     }
 
 
-def _input_rows(lake: Lake, step: Step) -> int:
+def _input_rows(lake: Lake, contents: Contents, step: Step) -> int:
     """Rows of the day in the inputs: what was not written was left out for a reason that its flags tell."""
-    inputs = _inputs(lake, step.table, step.day, step.absent).values()
-    return sum(int(rows.select(pl.len()).collect().item()) for rows in inputs)
+    sources = [lake.definitions.tables[f"{step.table.mission}.{name}"] for name in step.table.inputs.values()]
+    rows = [scan(lake, t, [step.day]) for t in sources if contents.known.get((t.address, step.day))]
+    return sum(int(frame.select(pl.len()).collect().item()) for frame in rows)
 
 
-def _inputs(lake: Lake, table: Table, day: date, absent: Collection[str]) -> dict[str, pl.LazyFrame]:
-    """The rows of the day in each input, by the transform's keyword; none of an input that is absent."""
-    tables = {keyword: lake.definitions.tables[f"{table.mission}.{name}"] for keyword, name in table.inputs.items()}
-    return {k: scan(lake, source, [] if source.address in absent else [day]) for k, source in tables.items()}
-
-
-def build_day(lake: Lake, table: Table, day: date, absent: Collection[str] = ()) -> pa.Table:
+def build_day(lake: Lake, contents: Contents, table: Table, day: date) -> Iterator[pa.Table]:
     """The rows of one table-day, made by its transform and checked against its definition (without `day`).
 
-    Inputs named in `absent` are taken as empty.
+    They come in one piece or in as many as the transform yields. Inputs without content are taken as empty.
     """
-    calibrations = _calibrations(lake, table, day)
+    try:
+        yield from _pieces(lake, contents, table, day)
+    except BUGS as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
+        raise TransformError(f"{table.address}@{day}: {reason}. Correct the transform.") from error
+
+
+def _pieces(lake: Lake, contents: Contents, table: Table, day: date) -> Iterator[pa.Table]:
+    calibrations = _calibrations(lake, table, day, table.calibrations)
     for name in table.calibrations:
         if calibrations[name] is None:
             folder = lake.definitions.path / table.mission / table.instrument / "calibration"
             raise CalibrationError(
                 f"{table.address}@{day}: no calibration {name} is valid. Add {folder}/{name}_<yyyymmdd>.csv."
             )
-    inputs, transform = _inputs(lake, table, day, absent), transform_of(table)
-    try:
-        frame = transform(table, **inputs, **calibrations).collect(engine="streaming")
-    except BUGS as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
-        raise TransformError(f"{table.address}@{day}: {reason}. Correct the transform.") from error
-    return conform(table, day, frame)
+    arguments: dict[str, Any] = {**inputs_of(lake, contents, table, day), **calibrations}
+    if table.margins:
+        arguments["day"] = day
+    made = transform_of(table)(lake.definitions.on_day(table, day), **arguments)
+    empty = True
+    for frame in [made.collect(engine="streaming")] if isinstance(made, pl.LazyFrame) else made:
+        empty = False
+        yield conform(table, day, frame)
+    if empty:
+        yield arrow_schema(table, stored=True).empty_table()
 
 
 def conform(table: Table, day: date, frame: pl.DataFrame) -> pa.Table:
@@ -318,8 +338,7 @@ def conform(table: Table, day: date, frame: pl.DataFrame) -> pa.Table:
     if set(frame.columns) - {"day"} != set(names):
         odd = sorted(set(frame.columns) ^ set(names) - {"day"})
         raise TransformError(f"{where}: columns {odd} are missing or unknown. Correct the transform or tables.yaml.")
-    schema = arrow_schema(table)
-    schema = schema.remove(schema.get_field_index("day"))
+    schema = arrow_schema(table, stored=True)
     try:
         rows = frame.select(names).to_arrow().cast(schema)
     except pa.ArrowException as error:
@@ -338,7 +357,7 @@ def _misfit(table: Table, column: Column, values: pa.ChunkedArray) -> str | None
         return f"has {values.null_count} nulls. Fill or allow them."
     if not column.is_list:
         return None
-    nulls = pc.list_flatten(values).null_count
+    nulls = 0 if column.nullable else pc.list_flatten(values).null_count
     if nulls:
         return f"has {nulls} nulls within its lists. Fill them."
     size = math.prod(table.shape(column))
