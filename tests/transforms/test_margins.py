@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transforms that look over midnight, and transforms that give their day in pieces."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from lake.definition_files import read_definitions
+from lake.errors import DefinitionError
+from lake.reading import scan
+from lake.store import Lake
+from lake.tables import DayFiles
+from tests.toy import DAY, L1, QL, TRANSFORMS, receive
+from tests.transforms.test_engine import again, build, code, definition, done, lake, planned, rewrite, values
+
+__all__ = ["code", "lake"]  # fixtures
+
+BEFORE, AFTER = DAY - timedelta(days=1), DAY + timedelta(days=1)
+
+# Each value is one of its own day: those that the day before and the day after show within the margin are added.
+SUMS = """
+import polars as pl
+
+from lake.clock import day_bounds
+
+
+def l1_tick(table, *, tick, gain, day):
+    first, stop = day_bounds(day)
+    own = pl.col("epoch_tt2000").is_between(first, stop, closed="left")
+    around = tick.filter(~own).select(pl.col("value").sum())
+    rows = tick.sort("epoch_tt2000").join(around.select(around="value"), how="cross").filter(own).sort("epoch_tt2000")
+    rows = rows.select("epoch_tt2000", voltage_v=(pl.col("value") + pl.col("around")).cast(pl.Float64))
+    return rows.with_columns(halves_v=pl.concat_list("voltage_v", "voltage_v"))
+
+
+def ql_mean(table, *, tick):
+    return tick.select(pl.col("voltage_v").mean())
+"""
+
+PIECES = TRANSFORMS.replace("    return rows.with_columns(halves", "    rows = rows.with_columns(halves").replace(
+    "def ql_mean",
+    """    for number in range(rows.collect().height):
+        if number == BREAK_AT:
+            raise ValueError("broken piece")
+        yield rows.slice(number, 1).collect()
+
+
+def ql_mean""",
+)
+
+
+@pytest.fixture
+def sums(lake: Lake, code: Path) -> Lake:
+    """The toy with margins of a day before and of two seconds after."""
+    rewrite(code, SUMS)
+    tables = definition(lake, "tables.yaml")
+    text = tables.read_text()
+    tables.write_text(
+        text.replace("inputs: {tick: box_l0_tick}", "inputs: {tick: box_l0_tick}\n    margins: {tick: [86400, 2]}")
+    )
+    return again(lake)
+
+
+def rows(lake: Lake, day: date) -> int:
+    return scan(lake, lake.definitions.tables[L1], [day]).collect().height
+
+
+def test_a_day_sees_what_its_margins_hold_and_no_more(sums: Lake) -> None:
+    receive(sums, "a", [1], BEFORE)
+    receive(sums, "b", [10, 20], DAY)
+    receive(sums, "c", [100, 200, 400], AFTER)
+    build(sums)
+    assert values(sums, L1, BEFORE) == [1 + 30]
+    assert values(sums, L1, DAY) == [10 + 301, 20 + 301]
+    assert values(sums, L1, AFTER) == [130, 230, 430]
+
+
+def test_a_neighbour_that_comes_later_rebuilds_the_day(sums: Lake) -> None:
+    receive(sums, "a", [1], DAY)
+    build(sums)
+    receive(sums, "b", [5], AFTER)
+    assert (L1, DAY, f"margin after {L1.replace('l1', 'l0')} changed") in planned(sums)
+    build(sums)
+    assert values(sums, L1, DAY) == [6]
+    assert planned(sums) == []
+
+
+def test_a_neighbour_that_changes_outside_the_margin_does_not(sums: Lake) -> None:
+    receive(sums, "a", [1], DAY)
+    receive(sums, "b", [5, 6, 7], AFTER)
+    build(sums)
+    receive(sums, "c", [0, 0, 9], AFTER + timedelta(days=1))
+    days = [day for table, day, _ in done(build(sums)) if table == L1]
+    assert days == [AFTER + timedelta(days=n) for n in range(3)]
+
+
+def test_margins_are_read_only_where_the_neighbour_changed(sums: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    receive(sums, "a", [1], BEFORE)
+    receive(sums, "b", [5], DAY)
+    build(sums)
+    build(sums)  # the days beside the data, which hold nothing
+    monkeypatch.setattr("transforms.inputs._fingerprint", lambda rows: pytest.fail("a margin was read again"))
+    assert planned(sums) == []
+
+
+def test_a_day_that_only_its_neighbour_reaches_is_built(sums: Lake, code: Path) -> None:
+    rewrite(code, SUMS.replace(".filter(own)", ""))
+    receive(sums, "a", [3], DAY)
+    assert {day for table, day, _ in done(build(sums)) if table == L1} == {BEFORE, DAY, AFTER}
+    assert rows(sums, BEFORE) == 1
+
+
+def test_margins_name_an_input(lake: Lake) -> None:
+    tables = definition(lake, "tables.yaml")
+    text = tables.read_text()
+    tables.write_text(
+        text.replace("inputs: {tick: box_l0_tick}", "inputs: {tick: box_l0_tick}\n    margins: {tock: [1, 1]}")
+    )
+    with pytest.raises(DefinitionError, match=r"tables.yaml line \d+ \(margins\): there is no input tock"):
+        read_definitions(lake.definitions.path)
+
+
+# ---- pieces ------------------------------------------------------------------------------------------------------
+def test_a_day_in_pieces_is_written_piece_by_piece(lake: Lake, code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rewrite(code, PIECES.replace("BREAK_AT", "-1"))
+    written: list[int] = []
+    write = DayFiles.write
+    monkeypatch.setattr(
+        DayFiles, "write", lambda self, rows, day: (written.append(rows.num_rows), write(self, rows, day))
+    )
+    receive(lake, "a", [1, 2, 3])
+    build(lake)
+    assert values(lake, L1) == [2, 4, 6]
+    assert values(lake, QL) == [4]
+    assert written.count(1) >= 3
+
+
+def test_a_day_without_pieces_is_a_day_without_rows(lake: Lake, code: Path) -> None:
+    rewrite(code, PIECES.replace("range(rows.collect().height)", "range(0)"))
+    receive(lake, "a", [1])
+    assert [(table, day) for table, day, _ in done(build(lake))] == [(L1, DAY), (QL, DAY)]
+    assert values(lake, L1) == []
+
+
+def test_a_piece_that_fails_leaves_the_day_as_it_was(lake: Lake, code: Path) -> None:
+    receive(lake, "a", [1, 2])
+    build(lake)
+    rewrite(code, PIECES.replace("BREAK_AT", "1"))
+    receive(lake, "b", [5])
+    built = build(lake)
+    assert "ValueError: broken piece" in built.failed[0][1]
+    assert values(lake, L1) == [2, 4]
+    folder = lake.table_path(lake.definitions.tables[L1]) / f"day={DAY}"
+    assert len(list(folder.glob("*.parquet"))) == 1
