@@ -15,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.checksums import DETAILS
 from ingest.resync import HeaderTable, Mask, Positions, Window, header_table
 from lake.packet_definitions import Packet
 
@@ -175,7 +176,7 @@ class _Scanner:
             apid = int(words[run[0]]) & 0x7FF
             offset, length = window.base + start, stop - start
             if batch.failed[run[0]]:
-                detail = f"XOR of the 16-bit words of the packet of APID {apid} is not 0"
+                detail = DETAILS[str(window.table.packets[batch.kinds[run[0]]].checksum)].format(apid=apid)
                 self._note(Stretch(offset, length, Reason.CHECKSUM, detail, apid, 1))
             else:
                 detail = _unknown_detail(apid, len(run))
@@ -295,9 +296,9 @@ def _judge(window: Window, starts: Positions, stop: int, wanted: int) -> _Batch:
     failed = np.zeros(len(starts), bool)
     checked = known & table.checked[kinds] if table.checked.any() else failed
     if table.checked.all() and known.all():
-        failed = ~window.checksum_good(starts, stops)
+        failed = ~window.checksum_good(starts, stops, kinds)
     elif checked.any():
-        failed[checked] = ~window.checksum_good(starts[checked], stops[checked])
+        failed[checked] = ~window.checksum_good(starts[checked], stops[checked], kinds[checked])
     next_plausible, next_known = window.continues_at(stop)
     batch = _Batch(starts, stop, kinds, failed, broken=stop < wanted)
     if known.all() and next_known and not failed.any():

@@ -14,6 +14,7 @@ import polars as pl
 
 from ingest.ccsds import Reason, Stretch
 from ingest.gaps import update_gaps
+from ingest.identities import Received
 from ingest.l0 import Decoded, decode_file
 from ingest.landing import Landed, land, refused_rows
 from lake.ledger import incomplete_files, l0_definition, read_ops
@@ -106,7 +107,7 @@ class Batch:
 
     def __init__(self, lake: Lake, run_id: str, intake: Intake, unread: set[str]) -> None:
         self.lake, self.run_id, self.intake, self.unread = lake, run_id, intake, unread
-        self.today, self.rows = definitions_today(lake), OpsRows()
+        self.today, self.rows, self.received = definitions_today(lake), OpsRows(), Received(lake)
         self.decoded: list[Decoded] = []
         self.earlier = {(row["definition"], row["file_sha256"]): row for row in _ingested(lake, self.today)}
         unread.difference_update(sha256 for _, sha256 in self.earlier)
@@ -133,7 +134,7 @@ class Batch:
             self._decode(receipt)
 
     def _decode(self, receipt: Receipt) -> None:
-        decoded = decode_file(self.lake, receipt, self.unread)
+        decoded = decode_file(self.lake, receipt, self.unread, self.received)
         self.unread.discard(receipt.file_sha256)
         self.decoded.append(decoded)
         row = _file_row(decoded, self.run_id, "ingested", _remark(decoded))
@@ -145,6 +146,7 @@ class Batch:
 
     def close(self) -> None:
         """Write the books. ops.files comes last: a file without a row there is decoded again, which changes nothing."""
+        self.received = Received(self.lake)  # frees its memory, which the search for gaps can use
         touched = defaultdict[tuple[str, str], set[date]](set)
         for decoded in self.decoded:
             touched[decoded.receipt.mission, decoded.receipt.instrument] |= {day for _, day in decoded.rows}

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ingest import arrow
 from ingest.ccsds import Chunk, Reason, Stretch, scan_packets
-from ingest.identities import Received
+from ingest.identities import PacketRows, Received
 from ingest.unpack import Plan, Ragged, compile_plan, unpack
 from ingest.unpackers import Extra, Unpacker, unpacker_of
 from lake.clock import DAY_NS, believable, tt2000_from_met, unix_ns_from_tt2000
@@ -58,14 +58,13 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Stream:
-    """One packet type of a file being decoded: its plan, its tables' files, and the packets received before."""
+    """One packet type of a file being decoded: its plan, and its tables' files."""
 
     packet: Packet
     plan: Plan
     unpacker: Unpacker | None
     packet_table: DayFiles | None
     event_table: DayFiles | None
-    received: Received | None
 
 
 @dataclass(frozen=True)
@@ -78,18 +77,23 @@ class Tags:
     day: NDArray[np.int32]
 
 
-def decode_file(lake: Lake, receipt: Receipt, unread: AbstractSet[str] = frozenset()) -> Decoded:
+def decode_file(
+    lake: Lake, receipt: Receipt, unread: AbstractSet[str] = frozenset(), received: Received | None = None
+) -> Decoded:
     """Decode an archived file into the L0 tables of its instrument, exactly once.
 
     `unread` are hashes of files that are still to be decoded; a packet of theirs never makes one of this file a
-    repetition, even if a run that was killed has left it in the lake.
+    repetition, even if a run that was killed has left it in the lake. `received` is what the files before this one
+    have noted, if they were decoded one after the other.
     Raises StorageError or TableError if something cannot be read or written; nothing of the file is visible then.
     """
     mission = lake.definitions.mission(receipt.mission)
     instrument = mission.instrument(receipt.instrument)
     decoded = Decoded(receipt, l0_definition(mission, instrument))
     with ExitStack() as stack:
-        decoder = FileDecoder(lake, mission, instrument, decoded, stack, unread)
+        received = received or Received(lake)
+        received.start_file(unread | {receipt.file_sha256})
+        decoder = FileDecoder(lake, mission, instrument, decoded, stack, received)
         path = RawArchive(lake).bytes_path(receipt)
         with reading(path), path.open("rb") as stream:
             for chunk in scan_packets(stream, instrument.packets):
@@ -108,11 +112,11 @@ class FileDecoder:
         instrument: Instrument,
         decoded: Decoded,
         stack: ExitStack,
-        unread: AbstractSet[str] = frozenset(),
+        received: Received | None = None,
     ) -> None:
         self.lake, self.mission, self.instrument, self.decoded, self.stack = lake, mission, instrument, decoded, stack
         self.file_day = date.fromisoformat(decoded.receipt.day)
-        self.unread = unread | {decoded.receipt.file_sha256}
+        self.received = received or Received(lake)
         self.streams: dict[int, Stream] = {}
 
     def add(self, chunk: Chunk) -> None:
@@ -130,11 +134,8 @@ class FileDecoder:
             packet = self.instrument.packets[kind]
             tables = {table.rows: table for table in self.instrument.l0_tables(packet.name)}
             files = {rows: self._files(table) for rows, table in tables.items()}
-            received = None
-            if "packet" in tables:
-                received = Received(self.lake, tables["packet"], packet, self.unread, self.decoded.definition)
             plan, unpacker = compile_plan(packet), unpacker_of(packet)
-            self.streams[kind] = Stream(packet, plan, unpacker, files.get("packet"), files.get("event"), received)
+            self.streams[kind] = Stream(packet, plan, unpacker, files.get("packet"), files.get("event"))
         return self.streams[kind]
 
     def _files(self, table: Table) -> DayFiles:
@@ -176,9 +177,10 @@ class FileDecoder:
             return
         tags = self._tag(columns)
         flags = np.where(tags.valid, 0, self._flag("clock_invalid")).astype(np.int32)
-        if stream.received is not None:
+        if stream.packet_table is not None:
             scalars = {k: v for k, v in columns.items() if not isinstance(v, Ragged)}
-            again = stream.received.seen(scalars, self._days(tags))
+            rows = PacketRows(stream.packet, stream.packet_table.table, self.decoded.definition)
+            again = self.received.seen(rows, scalars, tags.day)
             flags |= np.where(again, self._flag("retransmitted"), 0).astype(np.int32)
             self.decoded.duplicates += int(again.sum())
         self.decoded.clock_invalid += int((~tags.valid).sum())

@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.checksums import Checksums
 from lake.errors import PacketError
 from lake.packet_definitions import Packet
 
@@ -45,6 +46,16 @@ class HeaderTable:
     longest: NDArray[np.int32]
     checked: Mask
     words: tuple[int, ...]
+    packets: tuple[Packet, ...]
+
+    @cached_property
+    def kinds_by_checksum(self) -> dict[tuple[str, int], list[int]]:
+        """Indices of the packet types that share a checksum and the first byte that it covers."""
+        groups: dict[tuple[str, int], list[int]] = {}
+        for kind, packet in enumerate(self.packets):
+            if packet.checksum is not None:
+                groups.setdefault((packet.checksum, packet.checksum_first_byte), []).append(kind)
+        return groups
 
     @cached_property
     def bounds(self) -> tuple[list[int], list[int]]:
@@ -80,8 +91,8 @@ def header_table(packets: tuple[Packet, ...]) -> HeaderTable:
             # Eight bytes at least for word 0, so that seven zero bytes never make a packet.
             shortest[word] = max(packet.min_bytes, 8 if word == 0 else 7)
             longest[word] = min(packet.max_bytes, LONGEST_PACKET) if packet.variable else packet.min_bytes
-    checked = np.array([packet.checksum == "xor16" for packet in packets], bool)
-    return HeaderTable(kinds, shortest, longest, checked, tuple(np.flatnonzero(kinds >= 0).tolist()))
+    checked = np.array([packet.checksum is not None for packet in packets], bool)
+    return HeaderTable(kinds, shortest, longest, checked, tuple(np.flatnonzero(kinds >= 0).tolist()), packets)
 
 
 def _bounds_of_unknown(packets: tuple[Packet, ...]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -106,6 +117,7 @@ class Window:
         self.end = end
         self.last = last
         self.octets: NDArray[np.uint8] = np.frombuffer(buffer, np.uint8, (end + _SPARE_BYTES) // 8 * 8)
+        self.checksums = Checksums(self.octets)
         self._pairs: NDArray[np.uint16] = np.ndarray((len(buffer) - 1,), ">u2", buffer, 0, (1,))
 
     @staticmethod
@@ -123,26 +135,17 @@ class Window:
         """Items that start before this position can be decided."""
         return self.end if self.last else self.end - self.table.look_ahead
 
-    @cached_property
-    def _running_xor(self) -> NDArray[np.uint64]:
-        """XOR of the 64-bit words before each word: one pass answers for any stretch."""
-        words = self.octets.view("<u8")
-        running = np.zeros(len(words) + 1, np.uint64)
-        np.bitwise_xor.accumulate(words, out=running[1:])
-        return running
-
-    def _xor_before(self, at: Positions) -> NDArray[np.uint64]:
-        word = at >> 3
-        below = (np.uint64(1) << ((at & 7) << 3).astype(np.uint64)) - np.uint64(1)
-        xor: NDArray[np.uint64] = self._running_xor[word] ^ (self.octets.view("<u8")[word] & below)
-        return xor
-
-    def checksum_good(self, starts: Positions, stops: Positions) -> Mask:
-        """True where the XOR of all 16-bit words of [start, stop) is 0; never for an odd number of bytes."""
-        folded = self._xor_before(stops) ^ self._xor_before(starts)
-        folded ^= folded >> np.uint64(32)
-        folded ^= folded >> np.uint64(16)
-        good: Mask = ((folded & np.uint64(0xFFFF)) == 0) & ((stops - starts) & 1 == 0)
+    def checksum_good(self, starts: Positions, stops: Positions, kinds: NDArray[np.int16]) -> Mask:
+        """True where the packet [start, stop) has the checksum that its type asks for; all types must have one."""
+        groups = self.table.kinds_by_checksum
+        if len(groups) == 1:
+            ((checksum, first_byte),) = groups
+            return self.checksums.good(checksum, starts, stops, first_byte)
+        good = np.empty(len(starts), bool)
+        for (checksum, first_byte), members in groups.items():
+            chosen = np.flatnonzero(np.isin(kinds, members))
+            if len(chosen):
+                good[chosen] = self.checksums.good(checksum, starts[chosen], stops[chosen], first_byte)
         return good
 
     def first_words(self, at: Positions) -> NDArray[np.uint16]:
@@ -207,8 +210,8 @@ class Window:
 
     def _confirmed(self, at: Positions, stops: Positions) -> Mask:
         """True where the checksum is good and no chance: by length, by what follows, or for want of a better packet."""
-        good = self.checksum_good(at, stops)
         words = self.first_words(at)
+        good = self.checksum_good(at, stops, self.table.kinds[words])
         doubtful = good & (self.table.shortest[words] != self.table.longest[words])
         if doubtful.any():
             doubtful[doubtful] = ~self._linked(stops[doubtful])
@@ -221,9 +224,10 @@ class Window:
         inside = self.candidates(start + 1, stop)
         stops = inside + self.lengths(inside)
         inside, stops = inside[stops <= self.end], stops[stops <= self.end]
-        checked = self.table.checked[self.table.kinds[self.first_words(inside)]]
-        inside, stops = inside[checked], stops[checked]
-        stops = stops[self.checksum_good(inside, stops)]
+        kinds = self.table.kinds[self.first_words(inside)]
+        checked = self.table.checked[kinds]
+        inside, stops, kinds = inside[checked], stops[checked], kinds[checked]
+        stops = stops[self.checksum_good(inside, stops, kinds)]
         return bool(self._linked(stops).any())
 
     def _linked(self, following: Positions) -> Mask:

@@ -109,10 +109,22 @@ def _check_packet(file: Path, packet: Packet, clock: Clock) -> None:
         raise DefinitionError(
             f"{file} line {line} (clock.coarse): {csv_file} has no field {clock.coarse}. Add it or correct the name."
         )
+    if packet.checksum in ("byte_sum", "fletcher255") and not _ends_in_checksum(packet):
+        line = yaml_line(file, ("packets", packet.name, "checksum"))
+        raise DefinitionError(
+            f"{file} line {line} (checksum): {packet.checksum} needs a last field of 16 bits, and checksum_first_byte "
+            "before it. Correct the packet's CSV or the number."
+        )
     for name in packet.identity:
         if name not in names:
             line = yaml_line(file, ("packets", packet.name, "identity"))
             raise DefinitionError(f"{file} line {line} (identity): the packet has no field {name}. Correct the name.")
+
+
+def _ends_in_checksum(packet: Packet) -> bool:
+    last = packet.fields[-1]
+    alone = last.kind == "uint" and last.bits == 16 and last.items == 1 and not last.variable
+    return alone and packet.checksum_first_byte < packet.min_bytes - 2
 
 
 def _read_packet(folder: Path, name: str, entry: dict[str, Any]) -> Packet:

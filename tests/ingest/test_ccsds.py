@@ -4,6 +4,7 @@ from __future__ import annotations
 import io
 import random
 from collections import Counter
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,39 @@ SMALL = Packet(name="small", apids=(21,), fields=(_words("all", 33),), max_bytes
 UNCHECKED = (BLOB, SMALL)
 
 
+def _octets(name: str, count: int) -> PacketField:
+    return PacketField(name=name, kind="uint", bits=8, shape=(count,))
+
+
+ELECTRONS = Packet(
+    name="electrons",
+    apids=(260,),
+    fields=(_octets("all", 64), _words("checksum")),
+    max_bytes=72,
+    secondary_header=1,
+    checksum="byte_sum",
+    checksum_first_byte=14,
+)
+FIELD = Packet(  # an odd number of bytes
+    name="field",
+    apids=(137,),
+    fields=(_octets("all", 1121), _words("checksum")),
+    max_bytes=1129,
+    secondary_header=1,
+    checksum="fletcher255",
+    checksum_first_byte=12,
+)
+PULSES = Packet(
+    name="pulses",
+    apids=(385, 386),
+    fields=(_octets("time", 6), _words("pulses", expand=True), _words("checksum")),
+    max_bytes=900,
+    checksum="fletcher255",
+    checksum_first_byte=6,
+)
+SUMMED = (ELECTRONS, FIELD, PULSES)
+
+
 class Scan:
     """Everything found in a file, with the accounting checked."""
 
@@ -85,7 +119,20 @@ def _random_packet(rng: random.Random, number: int, packet: Packet) -> bytes:
     size = rng.randrange(packet.min_bytes + 2, longest) // 2 * 2 if packet.variable else packet.min_bytes
     header = build_packet(rng.choice(packet.apids), "0" * 8, number, packet.version, packet.secondary_header)
     octets = header[:4] + (size - 7).to_bytes(2, "big") + rng.randbytes(size - 6)
-    return seal(octets, 20) if packet.checksum else octets
+    return _sealed(octets, packet)
+
+
+def _sealed(octets: bytes, packet: Packet) -> bytes:
+    """The bytes with the checksum that the packet's definition asks for, computed byte by byte."""
+    if packet.checksum is None:
+        return octets
+    if packet.checksum == "xor16":
+        return seal(octets, 20)
+    covered = octets[packet.checksum_first_byte : -2]
+    if packet.checksum == "byte_sum":
+        return octets[:-2] + (sum(covered) % 65_536).to_bytes(2, "big")
+    running = list(accumulate(covered, initial=0))
+    return octets[:-2] + bytes([sum(running) % 255, running[-1] % 255])
 
 
 def _file(rng: random.Random, types: tuple[Packet, ...], count: int, weights: tuple[int, ...]) -> list[bytes]:
@@ -130,6 +177,30 @@ def test_a_bad_checksum_costs_one_packet() -> None:
     scan = Scan(b"".join([*packets[:2], damaged, *packets[3:]]), CHECKED)
     assert scan.packets == packets[:2] + packets[3:]
     assert [(s.offset, s.length, s.reason, s.apid) for s in scan.stretches] == [(80, 40, Reason.CHECKSUM, 163)]
+
+
+@pytest.mark.parametrize(
+    ("packet", "detail"),
+    [
+        (HOUSEKEEPING, "XOR of the 16-bit words of the packet of APID 163 is not 0"),
+        (ELECTRONS, "the byte sum of the packet of APID 260 is not what its last 16 bits say"),
+        (FIELD, "the Fletcher checksum of the packet of APID 137 is not what its last 16 bits say"),
+    ],
+)
+def test_a_bad_checksum_is_told_by_its_kind(packet: Packet, detail: str) -> None:
+    packets = [_random_packet(_rng(n), n, packet) for n in range(3)]
+    damaged = packets[1][:-5] + bytes([packets[1][-5] ^ 1]) + packets[1][-4:]
+    scan = Scan(packets[0] + damaged + packets[2], (*CHECKED, *SUMMED))
+    assert [(s.reason, s.detail) for s in scan.stretches] == [(Reason.CHECKSUM, detail)]
+
+
+@pytest.mark.parametrize("packet", SUMMED, ids=lambda packet: packet.name)
+def test_every_byte_that_a_sum_covers_counts(packet: Packet) -> None:
+    before, one, after = (_random_packet(_rng(n), n, packet) for n in range(3))
+    for at in range(6, len(one)):
+        damaged = one[:at] + bytes([one[at] ^ 1]) + one[at + 1 :]
+        covered = at >= packet.checksum_first_byte
+        assert (Scan(before + damaged + after, SUMMED).reasons == [Reason.CHECKSUM]) is covered
 
 
 def test_a_packet_cut_off_by_the_end_of_the_file_is_truncated() -> None:
@@ -213,8 +284,8 @@ def test_packets_with_checksums_are_found_between_markers_of_any_kind() -> None:
 @given(st.binary(max_size=400), st.integers(0, 3))
 @settings(max_examples=60, deadline=None)
 def test_every_byte_is_accounted_for_in_any_input(noise: bytes, packets: int) -> None:
-    file = b"".join(_hk(n) for n in range(packets)) + noise + _hk(9)
-    for types in (CHECKED, UNCHECKED, (*CHECKED, *UNCHECKED), ()):
+    file = b"".join(_hk(n) for n in range(packets)) + noise + _random_packet(_rng(9), 9, ELECTRONS) + _hk(9)
+    for types in (CHECKED, SUMMED, UNCHECKED, (*CHECKED, *SUMMED, *UNCHECKED), ()):
         Scan(file, types)
 
 
@@ -245,11 +316,11 @@ def _touched(packets: list[bytes], damaged: bytes, found: list[bytes]) -> int:
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-@pytest.mark.parametrize(("types", "weights"), [(CHECKED, (6, 1, 6)), (UNCHECKED, (1, 1))])
+@pytest.mark.parametrize(("types", "weights"), [(CHECKED, (6, 1, 6)), (SUMMED, (6, 2, 4)), (UNCHECKED, (1, 1))])
 def test_damage_costs_two_intact_packets_at_most(
     kind: str, types: tuple[Packet, ...], weights: tuple[int, ...]
 ) -> None:
-    rng = _rng(f"{kind} {len(types)}")
+    rng = _rng(f"{kind} {len(types)}" if types is not SUMMED else f"{kind} summed")
     packets = _file(rng, types, 150, weights)
     file = b"".join(packets)
     for _ in range(30):
@@ -258,6 +329,8 @@ def test_damage_costs_two_intact_packets_at_most(
         assert _touched(packets, damaged, scan.packets) <= 2
         if types is CHECKED and kind != "swap":
             assert set(scan.packets) <= set(packets)
+        if types is SUMMED and kind != "swap":  # headers and times are not covered
+            assert {packet[14:] for packet in scan.packets} <= {packet[14:] for packet in packets}
 
 
 def test_damage_in_many_places_costs_two_packets_each_at_most() -> None:
@@ -269,7 +342,7 @@ def test_damage_in_many_places_costs_two_packets_each_at_most() -> None:
     assert _touched(packets, file, Scan(file, CHECKED).packets) <= 80
 
 
-@pytest.mark.parametrize("types", [CHECKED, UNCHECKED])
+@pytest.mark.parametrize("types", [CHECKED, SUMMED, (*CHECKED[:1], *SUMMED[:2]), UNCHECKED])
 def test_where_chunks_are_cut_makes_no_difference(types: tuple[Packet, ...]) -> None:
     rng = _rng(6)
     version = types[0].version
@@ -319,6 +392,28 @@ def test_real_files_hold_the_packets_of_the_fact_sheet(name: str, sizes: list[in
     scan = Scan(_real(name), CHECKED)
     assert [length for _, length, _ in scan.places] == sizes
     assert scan.stretches == []
+
+
+def _electrons() -> bytes:
+    file = telemetry_root() / "hermes" / "eea" / "hermes_EEA_l0_2023042-000000_v0.bin"
+    if not file.exists():
+        pytest.skip(f"no {file}; set SWXLAKE_TELEMETRY to the folder of the telemetry files")
+    return file.read_bytes()
+
+
+@pytest.mark.telemetry
+def test_the_real_file_of_electrons_holds_good_byte_sums_only() -> None:
+    scan = Scan(_electrons(), SUMMED)
+    assert (len(scan.packets), {len(packet) for packet in scan.packets}) == (3051, {72})
+    assert scan.stretches == []
+
+
+@pytest.mark.telemetry
+def test_sync_bytes_before_each_packet_are_junk() -> None:
+    packets = Scan(_electrons(), SUMMED).packets
+    scan = Scan(b"".join(b"\x55\xaa" + packet for packet in packets), SUMMED)
+    assert scan.packets == packets
+    assert [(s.length, s.reason) for s in scan.stretches] == [(2, Reason.JUNK)] * 3051
 
 
 @pytest.mark.telemetry

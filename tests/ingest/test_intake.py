@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from itertools import count, permutations
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 
 from ingest import intake, l0
 from ingest.intake import pending_receipts
 from lake.ledger import current_contents, read_ops
-from lake.reading import scan
+from lake.reading import data_files, scan
 from lake.store import Lake
 from lake.tables import append, append_ops
 from tests.meddea import (
@@ -256,3 +258,22 @@ def test_a_file_recorded_as_empty_is_not_looked_at_again(tmp_path: Path) -> None
     take(lake, drop(tmp_path / "inbox", PHOTON_FILE), run="1")
     assert pending_receipts(lake) == []
     assert read_ops(lake, "files")["status"].to_list() == ["empty"]
+
+
+def test_a_day_that_comes_in_many_files_is_read_from_the_lake_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = [housekeeping(number, NOON + 5 * number) for number in range(12)]
+    lake = empty_lake(tmp_path / "lake")
+    take(lake, drop(tmp_path / "first", "padreMDU8_240916120000.dat", *sent[:3]))
+    for number in range(4):
+        drop(tmp_path / "inbox", f"padreMDU8_24091612000{1 + number}.dat", *sent[2 * number : 2 * number + 5])
+    days: list[list[date]] = []
+
+    def noted(delta: DeltaTable, wanted: list[date]) -> list[str]:
+        days.append(wanted)
+        return data_files(delta, wanted)
+
+    monkeypatch.setattr("ingest.identities.data_files", noted)
+    assert take(lake, tmp_path / "inbox").duplicates == 3 + 3 * 3
+    assert days == [[date(2024, 9, 16)]]

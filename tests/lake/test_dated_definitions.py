@@ -181,3 +181,26 @@ def test_an_assumption_has_a_reason_and_a_file(missions: Path, text: str, compla
     edit(missions, "instrument.yaml", "status: flying", text)
     with pytest.raises(DefinitionError, match=complaint):
         read_definitions(missions)
+
+
+# ---- checksums -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("packet", "layout", "wrong"),
+    [
+        ("checksum: byte_sum", "value,uint,16", False),
+        ("checksum: fletcher255, checksum_first_byte: 9", "value,uint,16", False),
+        ("checksum: byte_sum, checksum_first_byte: 10", "value,uint,16", True),
+        ("checksum: byte_sum", "value,uint,32", True),
+        ("checksum: byte_sum", "value,int,16", True),
+        ("checksum: fletcher255", "value,uint(2),16", True),
+        ("checksum: fletcher255", "value,uint(expand),16", True),
+    ],
+)
+def test_a_sum_stands_in_the_last_16_bits(missions: Path, packet: str, layout: str, wrong: bool) -> None:
+    edit(missions, "instrument.yaml", "{apids: [7], identity: [time_s]", "{apids: [7], identity: [time_s], " + packet)
+    edit(missions, "packets/tick.csv", "value,uint,16", layout)
+    if not wrong:
+        read_definitions(missions)
+        return
+    with pytest.raises(DefinitionError, match=r"\(checksum\): \w+ needs a last field of 16 bits"):
+        read_definitions(missions)
