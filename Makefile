@@ -43,14 +43,16 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup ## Simulate one PADRE day, run the night on it, say where to look
-	$(SWXLAKE) simulate padre/meddea --day 2026-08-01 --out demo/drop --seed 7
+demo: setup ## Simulate a PADRE day and half an hour of HERMES, run the night on them, say where to look
+	$(SWXLAKE) simulate padre --day 2026-08-01 --out demo/drop --seed 7
+	$(SWXLAKE) simulate hermes --day 2026-08-01 --hours 0.5 --out demo/drop --seed 7
 	$(SWXLAKE) night --inbox demo/drop --root demo/lakehouse
 	@printf '\nMade: a lake in demo/lakehouse, with raw files, tables and these CDF files:\n'
 	@find demo/lakehouse/exports -name '*.cdf' | sort | sed 's/^/  /'
 	@printf '\nTry next:\n'
 	@printf '  %s sql --root demo/lakehouse --file sql/queries/live_time_per_hour.sql\n' $(SWXLAKE)
-	@printf '  %s describe padre.meddea_l1_photon@2026-08-01 --root demo/lakehouse\n' $(SWXLAKE)
+	@printf '  %s sql --root demo/lakehouse --file sql/queries/solar_wind_per_minute.sql\n' $(SWXLAKE)
+	@printf '  %s describe hermes.eea_l2_moments@2026-08-01 --root demo/lakehouse\n' $(SWXLAKE)
 	@printf '  %s status --root demo/lakehouse\n' $(SWXLAKE)
 
 ##@ Operate

@@ -17,8 +17,9 @@ import cdflib
 from exports.cdf_file import CdfFile
 from exports.cdf_spec import VariableSpec
 from exports.cdf_values import Piece, in_order, in_range, pieces
-from exports.istp import EPOCH, Structure, Variable
+from exports.istp import Structure
 from exports.istp_globals import Edition
+from exports.istp_variable import EPOCH, Variable
 from lake.errors import ExportError
 from lake.store import sync
 

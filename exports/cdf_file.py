@@ -154,8 +154,18 @@ class Records:
         if not self._spec.compression:
             self._stream.write(data)
             return
-        self._pending += data
-        self._flush(self._spec.block_records * self._spec.record_bytes)
+        size = self._spec.block_records * self._spec.record_bytes
+        if self._pending:  # the block that was begun before
+            missing = size - len(self._pending)
+            self._pending += data[:missing]
+            data = data[missing:]
+            if len(self._pending) < size:
+                return
+            self._write_block(self._pending)
+        whole = len(data) - len(data) % size
+        for start in range(0, whole, size):
+            self._write_block(data[start : start + size])
+        self._pending = bytearray(data[whole:])
 
     def finish(self) -> int | None:
         """Write what is left and the index; the offset of its root, or None without records."""
@@ -163,19 +173,14 @@ class Records:
             raise ExportError(
                 f"variable {self._spec.name}: {self._done} of {self._count} announced records. Count again"
             )
-        self._flush(1)
+        if self._pending:
+            self._write_block(self._pending)
         return write_index(self._stream, self._blocks) if self._blocks else None
 
-    def _flush(self, least: int) -> None:
-        size = self._spec.block_records * self._spec.record_bytes
-        start = 0
-        while len(self._pending) - start >= least:
-            block = bytes(memoryview(self._pending)[start : start + size])
-            first = self._blocks[-1].last + 1 if self._blocks else 0
-            offset = write_block(self._stream, block, self._spec.compression)
-            self._blocks.append(Block(first, first + len(block) // self._spec.record_bytes - 1, offset))
-            start += len(block)
-        del self._pending[:start]
+    def _write_block(self, block: bytearray | memoryview) -> None:
+        first = self._blocks[-1].last + 1 if self._blocks else 0
+        offset = write_block(self._stream, block, self._spec.compression)
+        self._blocks.append(Block(first, first + len(block) // self._spec.record_bytes - 1, offset))
 
     def _check(self, rows: Values) -> None:
         spec = self._spec

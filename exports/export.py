@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,9 +20,9 @@ import pyarrow.parquet as pq
 
 from lake.clock import utc_now
 from lake.definitions import Instrument, Mission, Product, Table
-from lake.errors import ExportError
+from lake.errors import CalibrationError, ExportError
 from lake.ledger import current_contents, fingerprint, read_contents, read_ops, release, standing_checks
-from lake.reading import data_files, open_table
+from lake.reading import ARROW_TYPES, data_files, open_table
 from lake.store import Journal, Lake, sha256_of, writing
 from lake.tables import append_ops
 
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 ASIDE = ".export-"  # folders in which files are written before they are published
 LEFT_BEHIND_SECONDS = 3600
+BATCH_BYTES, BATCH_ROWS = 4 << 20, 1 << 16  # of one column, read at a time
 
 
 @dataclass
@@ -72,7 +74,11 @@ def export_all(
         for day in sorted(
             d for address, d in books.contents if address == table.address and (days is None or d in days)
         ):
-            _export_day(lake, books, (mission, instrument, product, table), day, run_id, force, exported)
+            try:
+                subject = _subject(lake, books, (mission, instrument, product), table, day)
+                _export_day(lake, books, subject, run_id, force, exported)
+            except (ExportError, CalibrationError) as error:
+                exported.failed.append((table.address, day, str(error)))
     return exported
 
 
@@ -94,15 +100,41 @@ def _read_books(lake: Lake) -> Books:
     )
 
 
-Subject = tuple[Mission, Instrument, Product, Table]
+@dataclass(frozen=True)
+class Origin:
+    """What a product-day was made from: names of raw files, and the date of the newest of them or of a calibration."""
+
+    parents: tuple[str, ...]
+    newest: date
 
 
-def _export_day(
-    lake: Lake, books: Books, subject: Subject, day: date, run_id: str, force: bool, exported: Exported
-) -> None:
-    table = subject[3]
-    origin = _origin(lake, books, table, day)
-    mark = _mark(books, subject, day, origin)
+@dataclass(frozen=True)
+class Subject:
+    """A product on one day: `table` has the values of its axes on that day."""
+
+    mission: Mission
+    instrument: Instrument
+    product: Product
+    table: Table
+    day: date
+    origin: Origin
+    assumptions: tuple[str, ...]
+
+    @property
+    def deliverable(self) -> bool:
+        """True if the product may be delivered: measured in flight, and resting on no assumption."""
+        return self.instrument.status == "flying" and not self.assumptions
+
+
+def _subject(lake: Lake, books: Books, facts: tuple[Mission, Instrument, Product], table: Table, day: date) -> Subject:
+    """Raises CalibrationError if an axis has no values on the day."""
+    on_day = lake.definitions.on_day(table, day)
+    return Subject(*facts, on_day, day, _origin(lake, books, table, day), lake.definitions.assumptions(table, day))
+
+
+def _export_day(lake: Lake, books: Books, subject: Subject, run_id: str, force: bool, exported: Exported) -> None:
+    table, day = subject.table, subject.day
+    mark = _mark(books, subject)
     last = books.exports.get((table.address, day))
     if last and last["fingerprint"] == mark and not force and _is_there(lake, last):
         exported.unchanged += 1
@@ -111,11 +143,7 @@ def _export_day(
     if reason:
         exported.blocked.append((table.address, day, reason))
         return
-    try:
-        row = _make(lake, subject, day, origin, exported)
-    except ExportError as error:
-        exported.failed.append((table.address, day, str(error)))
-        return
+    row = _make(lake, subject, exported)
     known = last is not None and last["sha256"] == row["sha256"] and row["status"] == "unchanged"
     status = "unchanged" if known else "published"
     append_ops(lake, "exports", [row | {"run_id": run_id, "fingerprint": mark, "status": status}])
@@ -125,25 +153,17 @@ def _export_day(
         exported.unchanged += 1
 
 
-@dataclass(frozen=True)
-class Origin:
-    """What a product-day was made from: names of raw files, and the date of the newest of them or of a calibration."""
-
-    parents: tuple[str, ...]
-    newest: date
-
-
-def _mark(books: Books, subject: Subject, day: date, origin: Origin) -> str:
+def _mark(books: Books, subject: Subject) -> str:
     """Fingerprint of everything that a product-day's data and attributes depend on.
 
     The release of the code is left out: a release alone is no reason for a new version of every product.
     """
-    mission, instrument, product, table = subject
+    mission, product, table, origin = subject.mission, subject.product, subject.table, subject.origin
     words = {"short_name", "title", "status", "status_reason", "unknowns", "cdf"}
     return fingerprint(
-        books.contents[table.address, day], product.model_dump(mode="json"), table.model_dump(mode="json"),
-        instrument.model_dump(mode="json", include=words), mission.cdf, str(mission.valid_time),
-        origin.parents, str(origin.newest),
+        books.contents[table.address, subject.day], product.model_dump(mode="json"), table.model_dump(mode="json"),
+        subject.instrument.model_dump(mode="json", include=words), mission.cdf, str(mission.valid_time),
+        origin.parents, str(origin.newest), subject.assumptions,
     )  # fmt: skip
 
 
@@ -161,16 +181,16 @@ def _gate(books: Books, table: Table, day: date) -> str | None:
     return ", ".join(failed["rule"].sort().to_list()) or None
 
 
-def _make(lake: Lake, subject: Subject, day: date, origin: Origin, exported: Exported) -> dict[str, Any]:
+def _make(lake: Lake, subject: Subject, exported: Exported) -> dict[str, Any]:
     """Write the file and publish it if its bytes are new; the row of ops.exports."""
     from exports.cdf import publish  # noqa: PLC0415
     from exports.istp import compile_product  # noqa: PLC0415
 
-    mission, instrument, product, table = subject
-    structure = compile_product(product, table, instrument, mission)
+    mission, instrument, table, day = subject.mission, subject.instrument, subject.table, subject.day
+    structure = compile_product(subject.product, table, instrument, mission, subject.assumptions)
     folder = lake.root / "exports" / mission.name / instrument.name / table.level / f"{day.year:04d}"
     with writing(folder), tempfile.TemporaryDirectory(prefix=ASIDE, dir=lake.root) as aside:
-        maker = Maker(lake, structure, day, origin, Path(aside))
+        maker = Maker(lake, structure, day, subject.origin, Path(aside))
         version, written, is_new = _versioned(lake, maker)
         final = folder / structure.file_name(maker.edition(version))
         exported.damaged += _put_away(lake, final, written.sha256)
@@ -184,10 +204,11 @@ def _make(lake: Lake, subject: Subject, day: date, origin: Origin, exported: Exp
         "bytes": written.bytes,
         "sha256": written.sha256,
         "records": written.records,
-        "parents": json.dumps(origin.parents),
+        "parents": json.dumps(subject.origin.parents),
         "created_at": utc_now(),
         "status": "published" if published else "unchanged",
         "code_version": release()[0],
+        "deliverable": subject.deliverable,
     }
 
 
@@ -238,14 +259,24 @@ class Maker:
         if not records:
             address = self.structure.table.address
             raise ExportError(f"{address}@{self.day}: holds no rows. Run `swxlake transform {address}` first")
-        return write_product(self.structure, path, lambda name: _column(files, name), records, edition)
+        return write_product(
+            self.structure, path, lambda name: _column(files, self.structure.table, name), records, edition
+        )
 
 
-def _column(files: list[str], name: str) -> Iterator[pa.Array]:
-    """Values of one column, a record batch at a time."""
-    for file in files:
-        for batch in pq.ParquetFile(file).iter_batches(columns=[name]):
-            yield batch.column(0)
+def _column(files: list[str], table: Table, name: str) -> Iterator[pa.Array]:
+    """Values of one column, a few megabytes at a time.
+
+    One row group after the other: read in one go, Arrow keeps a dozen of them.
+    """
+    column = table.by_name[name]
+    bits = math.prod(table.shape(column)) * ARROW_TYPES[column.type].bit_width
+    rows = min(BATCH_ROWS, max(1, 8 * BATCH_BYTES // bits))
+    for path in files:
+        file = pq.ParquetFile(path)
+        for group in range(file.num_row_groups):
+            for batch in file.iter_batches(batch_size=rows, row_groups=[group], columns=[name]):
+                yield batch.column(0)
 
 
 def _versioned(lake: Lake, maker: Maker) -> tuple[str, WrittenProduct, bool]:
@@ -275,18 +306,12 @@ def _versioned(lake: Lake, maker: Maker) -> tuple[str, WrittenProduct, bool]:
 
 def _origin(lake: Lake, books: Books, table: Table, day: date) -> Origin:
     """Raw files with packets in the product-day, and the newest of these files and of the calibrations."""
-    ancestors = _ancestors(lake, table)
+    ancestors = lake.definitions.ancestors(table)
     sources = [t.address for t in ancestors if t.level == "l0"]
     rows = books.origins.filter(pl.col("table_name").is_in(sources), pl.col("day") == day, pl.col("new_rows") > 0)
     files = [books.files[sha] for sha in rows["file_sha256"].unique().to_list() if sha in books.files]
     instrument = lake.definitions.instrument(table)
-    names = {name for t in ancestors for name in (*t.calibrations, *t.optional_calibrations)}
+    names = {name for t in ancestors for name in (*t.calibrations, *t.optional_calibrations, *t.axis_calibrations)}
     calibrations = [c for name in names if (c := instrument.calibration(name, day)) is not None]
     dates = [f["received_at"].date() for f in files] + [c.valid_from for c in calibrations]
     return Origin(tuple(sorted(f["name"] for f in files)), max(dates, default=date.min))
-
-
-def _ancestors(lake: Lake, table: Table) -> list[Table]:
-    """The table and everything it descends from."""
-    inputs = [lake.definitions.tables[f"{table.mission}.{name}"] for name in table.inputs.values()]
-    return [table, *(ancestor for source in inputs for ancestor in _ancestors(lake, source))]

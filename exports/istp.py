@@ -7,63 +7,26 @@ FILLVAL, FORMAT, DISPLAY_TYPE, labels and dependencies are derived, and what SPD
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from exports.cdf_records import CDF_TYPES, CdfTypeName
-from exports.cdf_spec import Attribute, Values, VariableSpec, check_structure, text_values
+from exports.cdf_spec import Attribute, VariableSpec, check_structure
+from exports.istp_axes import axis_variables
 from exports.istp_globals import Edition, GlobalEntries, compile_globals, edition_globals, file_id, logical_source
-from exports.istp_text import (
-    category,
-    check_label,
-    check_name,
-    check_unit,
-    dictionary_key,
-    format_of,
-    label_of,
-    labels_of,
-    notes_of,
-    si_conversion,
-)
+from exports.istp_text import category, check_name, check_unit, dictionary_key, format_of, notes_of, si_conversion
+from exports.istp_variable import EPOCH, VARIABLE_TYPES, Variable, display, limits, texts, valid_range
 from lake.clock import tt2000_of_day
-from lake.definitions import Axis, Column, Instrument, Mission, Product, Table
+from lake.definitions import Column, Instrument, Mission, Product, Table
 from lake.errors import ExportError
-from lake.packet_definitions import ColumnType
 
-EPOCH_COLUMN, EPOCH = "epoch_tt2000", "Epoch"
+EPOCH_COLUMN = "epoch_tt2000"
 # `time` and `day` repeat the epoch, for people who write SQL.
 NEVER_EXPORTED = ("time", "day")
-# Delta has no unsigned integers: columns were widened on the way in, so each integer has its CDF type of equal width.
-VARIABLE_TYPES: dict[ColumnType, CdfTypeName] = {
-    "bool": "CDF_UINT1",
-    "int8": "CDF_INT1",
-    "int16": "CDF_INT2",
-    "int32": "CDF_INT4",
-    "int64": "CDF_INT8",
-    "float32": "CDF_REAL4",
-    "float64": "CDF_REAL8",
-}
-# A few cells (the components of a vector, some energy bands) read best as lines, many as a picture.
-MAX_LINES = 8
-# The widest range without the fill value -1e31.
-FLOAT_RANGE = (-1e30, 1e30)
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A variable of the product: filled from `column`, or constant with the `values` of an axis (one record)."""
-
-    spec: VariableSpec
-    column: Column | None = None
-    values: tuple[float, ...] | tuple[str, ...] = ()
-    valid: tuple[float, float] = (0, 0)
-
-    def constant(self) -> Values:
-        """The only record of a constant variable, of shape (1, size)."""
-        if self.spec.type == "CDF_CHAR":
-            return text_values([str(text) for text in self.values], self.spec.elements)[np.newaxis]
-        return np.array([self.values], dtype=self.spec.dtype)
+NANOSECONDS = 1e9  # to the second
+DAY_SECONDS = 86400.0
+TEMPORAL = "SPASE>Support>SupportQuantity:Temporal"
 
 
 @dataclass(frozen=True)
@@ -79,7 +42,7 @@ class Structure:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that a file is made of, `epoch_tt2000` first."""
-        return tuple(variable.column.name for variable in self.variables if variable.column)
+        return tuple(dict.fromkeys(variable.column.name for variable in self.variables if variable.column))
 
     def attributes(self, edition: Edition) -> GlobalEntries:
         """All global attributes of one file."""
@@ -90,8 +53,13 @@ class Structure:
         return f"{file_id(self.logical_source, edition)}.cdf"
 
 
-def compile_product(product: Product, table: Table, instrument: Instrument, mission: Mission) -> Structure:
-    """The structure of the product's files.
+def compile_product(
+    product: Product, table: Table, instrument: Instrument, mission: Mission, assumptions: Sequence[str] = ()
+) -> Structure:
+    """The structure of the product's files on the day for which `table` has the values of its axes.
+
+    `table` comes from Definitions.on_day, and `assumptions`, which become paragraphs of the global attribute TEXT, from
+    Definitions.assumptions.
 
     Raises ExportError or DefinitionError naming product, column and remedy if a file of this structure would break
     an ISTP rule: text that is not ASCII, long units, a valid range that holds the fill value, a missing attribute.
@@ -99,10 +67,11 @@ def compile_product(product: Product, table: Table, instrument: Instrument, miss
     columns = exported(product, table)
     variables = (
         _epoch(product, table, mission),
-        *_axis_variables(table, columns),
+        *_epoch_deltas(product, table),
+        *axis_variables(table, columns),
         *(_column_variable(table, column) for column in columns if column.name != EPOCH_COLUMN),
     )
-    entries = compile_globals(product, table, instrument, mission)
+    entries = compile_globals(product, table, instrument, mission, assumptions)
     try:
         check_structure(entries, [variable.spec for variable in variables])
     except ExportError as error:
@@ -125,23 +94,6 @@ def exported(product: Product, table: Table) -> tuple[Column, ...]:
     for column in columns:
         _check_column(table, column, columns)
     return columns
-
-
-def valid_range(where: str, cdf_type: CdfTypeName, valid: tuple[float, float] | None) -> tuple[float, float]:
-    """The valid range in the variable's own type; the widest without the fill value if the definition has none."""
-    fill, (low, high) = CDF_TYPES[cdf_type].fill, CDF_TYPES[cdf_type].limits
-    if fill is None or valid is None:
-        is_float = CDF_TYPES[cdf_type].dtype.kind == "f"
-        return FLOAT_RANGE if is_float else (low + (fill == low), high - (fill == high))
-    if CDF_TYPES[cdf_type].dtype.kind != "f":
-        if not all(float(value).is_integer() for value in valid):
-            raise ExportError(f"{where}: valid range {valid} of an integer. Give integers")
-        valid = (int(valid[0]), int(valid[1]))
-    if not low <= valid[0] < valid[1] <= high:
-        raise ExportError(f"{where}: valid range {valid} is empty or outside {cdf_type}. Correct it or widen the type")
-    if valid[0] <= fill <= valid[1]:
-        raise ExportError(f"{where}: valid range {valid} holds the fill value {fill:g}. Narrow it or widen the type")
-    return valid
 
 
 def _check_column(table: Table, column: Column, columns: tuple[Column, ...]) -> None:
@@ -170,7 +122,7 @@ def _epoch(product: Product, table: Table, mission: Mission) -> Variable:
     valid = (tt2000_of_day(mission.valid_time.start), tt2000_of_day(mission.valid_time.stop) - 1)
     catdesc, notes = category(f"product {table.address}, column {EPOCH_COLUMN}", column.description)
     attributes = (
-        *_texts(
+        *texts(
             ("CATDESC", catdesc),
             ("FIELDNAM", EPOCH),
             ("VAR_TYPE", "support_data"),
@@ -181,13 +133,54 @@ def _epoch(product: Product, table: Table, mission: Mission) -> Variable:
             ("MONOTON", "INCREASE"),
             ("TIME_BASE", "J2000"),
             ("TIME_SCALE", "TT"),
-            ("DICT_KEY", dictionary_key(column.spase or "SPASE>Support>SupportQuantity:Temporal")),
+            ("DELTA_MINUS_VAR", f"{EPOCH}_delta_minus" if product.delta_minus else None),
+            ("DELTA_PLUS_VAR", f"{EPOCH}_delta_plus" if product.delta_plus else None),
+            ("DICT_KEY", dictionary_key(column.spase or TEMPORAL)),
             ("VAR_NOTES", notes),
         ),
-        *_limits("CDF_TIME_TT2000", valid),
+        *limits("CDF_TIME_TT2000", valid),
         Attribute("BIN_LOCATION", "CDF_REAL4", (product.bin_location,)),
     )
     return Variable(VariableSpec(EPOCH, "CDF_TIME_TT2000", attributes=attributes), column, valid=valid)
+
+
+def _epoch_deltas(product: Product, table: Table) -> tuple[Variable, ...]:
+    """How far a record reaches before and after its Epoch. SPDF takes integers here, so seconds become nanoseconds."""
+    if (product.delta_minus is None) != (product.delta_plus is None):
+        raise ExportError(f"product {table.address}: delta_minus goes with delta_plus. Give both")
+    if product.delta_minus is None or product.delta_plus is None:
+        return ()
+    return (
+        _epoch_delta(table, product.delta_minus, "minus", "Time from the start of what the record holds to its Epoch"),
+        _epoch_delta(table, product.delta_plus, "plus", "Time from the Epoch to the end of what the record holds"),
+    )
+
+
+def _epoch_delta(table: Table, name: str, side: str, catdesc: str) -> Variable:
+    column = table.by_name.get(name)
+    where = f"product {table.address}, delta_{side}"
+    if column is None or column.is_list or column.type not in ("float32", "float64") or column.unit != "s":
+        raise ExportError(f"{where}: {name} is no column of one float32 or float64 in s. Name one that is")
+    seconds = np.array(column.valid or (0, DAY_SECONDS), dtype=column.type)
+    low, high = (round(float(value) * NANOSECONDS) for value in seconds)
+    valid = valid_range(where, "CDF_INT8", (low, high))
+    attributes = (
+        *texts(
+            ("CATDESC", catdesc),
+            ("FIELDNAM", f"{EPOCH}_delta_{side}"),
+            ("VAR_TYPE", "support_data"),
+            ("UNITS", "ns"),
+            ("SI_CONVERSION", si_conversion("ns")),
+            ("FORMAT", format_of("CDF_INT8", valid, "linear")),
+            ("SCALETYP", "linear"),
+            ("DEPEND_0", EPOCH),
+            ("LABLAXIS", "Before" if side == "minus" else "After"),
+            ("DICT_KEY", TEMPORAL),
+        ),
+        *limits("CDF_INT8", valid),
+    )
+    spec = VariableSpec(f"{EPOCH}_delta_{side}", "CDF_INT8", attributes=attributes)
+    return Variable(spec, column, valid=valid, factor=NANOSECONDS)
 
 
 def _column_variable(table: Table, column: Column) -> Variable:
@@ -196,7 +189,7 @@ def _column_variable(table: Table, column: Column) -> Variable:
     catdesc, notes = category(where, column.description)
     is_data = column.name != "quality_flag" and not (column.spase or "").startswith("SPASE>Support")
     attributes = (
-        *_texts(
+        *texts(
             ("CATDESC", catdesc),
             ("FIELDNAM", check_name(where, column.name)),
             ("VAR_TYPE", "data" if is_data else "support_data"),
@@ -205,108 +198,34 @@ def _column_variable(table: Table, column: Column) -> Variable:
             ("FORMAT", format_of(cdf_type, valid, column.scale)),
             ("SCALETYP", column.scale),
             ("DEPEND_0", EPOCH),
-            *_display(table, column, is_data),
+            *display(table, column, is_data),
+            *_frame(table, column),
             ("DELTA_PLUS_VAR", column.uncertainty),
             ("DELTA_MINUS_VAR", column.uncertainty),
             ("DICT_KEY", dictionary_key(column.spase)),
             ("VAR_NOTES", notes_of(notes, table.flags if column.name == "quality_flag" else ())),
         ),
-        *_limits(cdf_type, valid),
+        *limits(cdf_type, valid),
     )
     return Variable(
         VariableSpec(column.name, cdf_type, table.shape(column), attributes=attributes), column, valid=valid
     )
 
 
-def _display(table: Table, column: Column, is_data: bool) -> tuple[tuple[str, str | None], ...]:
-    """DISPLAY_TYPE, dependencies and labels: lines for scalars and few cells, else spectrograms.
-
-    A reader draws a literal label for one line or one picture, but needs labels by cell for lines and for slices of
-    arrays with more dimensions; files with both kinds are refused by some tools.
-    """
-    shape = table.shape(column)
-    lines = len(shape) == 0 or (len(shape) == 1 and shape[0] <= MAX_LINES)
-    by_cell = bool(shape) and (lines or len(shape) > 1)
+def _frame(table: Table, column: Column) -> tuple[tuple[str, str], ...]:
+    """The coordinate system of a vector, and which component each of its cells is."""
+    if column.frame is None:
+        return ()
+    if len(column.axes) != 1 or not table.axis(column.axes[0]).labels:
+        raise ExportError(
+            f"product {table.address}, column {column.name}: has a frame, but its cells are no components. "
+            "Give it one axis with labels, or remove the frame"
+        )
     return (
-        ("DISPLAY_TYPE", ("time_series" if lines else "spectrogram") if is_data else None),
-        ("LABLAXIS", None if by_cell else label_of(f"product {table.address}, column {column.name}", column)),
-        *((f"DEPEND_{i}", axis) for i, axis in enumerate(column.axes, 1)),
-        *((f"LABL_PTR_{i}", f"{axis}_label") for i, axis in enumerate(column.axes, 1) if by_cell),
+        ("COORDINATE_SYSTEM", column.frame),
+        ("TENSOR_ORDER", "1"),
+        ("REPRESENTATION_1", f"{column.axes[0]}_label"),
     )
-
-
-def _axis_variables(table: Table, columns: tuple[Column, ...]) -> tuple[Variable, ...]:
-    """Each axis in use as a constant variable, followed by the labels of its cells if a variable points to them."""
-    pointers = {
-        text for column in columns for name, text in _display(table, column, True) if name.startswith("LABL_PTR")
-    }
-    variables = []
-    for axis in table.axes:
-        if any(axis.name in column.axes for column in columns):
-            variables.append(_axis_values(table, axis))
-            variables += [_axis_labels(table, axis)] if f"{axis.name}_label" in pointers else []
-    return tuple(variables)
-
-
-def _axis_values(table: Table, axis: Axis) -> Variable:
-    where = f"product {table.address}, axis {axis.name}"
-    if axis.type not in VARIABLE_TYPES:
-        raise ExportError(f"{where}: values of type {axis.type}. Axes are numbers: use a float or integer type")
-    cdf_type = VARIABLE_TYPES[axis.type]
-    valid = valid_range(where, cdf_type, (min(axis.values), max(axis.values)))
-    values = axis.values if CDF_TYPES[cdf_type].dtype.kind == "f" else tuple(_whole(where, v) for v in axis.values)
-    catdesc, notes = category(where, axis.description)
-    attributes = (
-        *_texts(
-            ("CATDESC", catdesc),
-            ("FIELDNAM", check_name(where, axis.name)),
-            ("VAR_TYPE", "support_data"),
-            ("UNITS", check_unit(where, axis.unit)),
-            ("SI_CONVERSION", si_conversion(axis.unit)),
-            ("FORMAT", format_of(cdf_type, valid, "linear")),
-            ("SCALETYP", "linear"),
-            ("LABLAXIS", check_label(where, axis.label)),
-            ("DICT_KEY", dictionary_key(axis.spase)),
-            ("VAR_NOTES", notes),
-        ),
-        *_limits(cdf_type, valid),
-    )
-    return Variable(_constant(axis.name, cdf_type, axis.size, 1, attributes), values=values, valid=valid)
-
-
-def _axis_labels(table: Table, axis: Axis) -> Variable:
-    labels = labels_of(f"product {table.address}, axis {axis.name}", axis)
-    width = max(len(label) for label in labels)
-    attributes = _texts(
-        ("CATDESC", f"Labels of the cells along the axis {axis.name}"),
-        ("FIELDNAM", f"{axis.name}_label"),
-        ("VAR_TYPE", "metadata"),
-        ("FORMAT", f"A{width}"),
-        ("FILLVAL", " "),
-    )
-    return Variable(_constant(f"{axis.name}_label", "CDF_CHAR", axis.size, width, attributes), values=labels)
-
-
-def _constant(
-    name: str, cdf_type: CdfTypeName, size: int, elements: int, attributes: tuple[Attribute, ...]
-) -> VariableSpec:
-    return VariableSpec(name, cdf_type, (size,), record_variance=False, elements=elements, attributes=attributes)
-
-
-def _whole(where: str, value: float) -> int:
-    if not float(value).is_integer():
-        raise ExportError(f"{where}: value {value} of an integer axis. Give it a float type")
-    return int(value)
-
-
-def _texts(*pairs: tuple[str, str | None]) -> tuple[Attribute, ...]:
-    return tuple(Attribute(name, "CDF_CHAR", text) for name, text in pairs if text is not None)
-
-
-def _limits(cdf_type: CdfTypeName, valid: tuple[float, float]) -> tuple[Attribute, ...]:
-    fill = CDF_TYPES[cdf_type].fill
-    pairs = (("VALIDMIN", valid[0]), ("VALIDMAX", valid[1]), ("FILLVAL", fill))
-    return tuple(Attribute(name, cdf_type, (value,)) for name, value in pairs if value is not None)
 
 
 def _check_unique(table: Table, variables: tuple[Variable, ...]) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -105,9 +105,12 @@ def logical_source(table: Table, instrument: Instrument) -> str:
     return f"{table.mission}_{instrument.short_name}_{_data_type(table)}"
 
 
-def compile_globals(product: Product, table: Table, instrument: Instrument, mission: Mission) -> GlobalEntries:
-    """The global attributes that are equal in every file of the product, in the order of the file.
+def compile_globals(
+    product: Product, table: Table, instrument: Instrument, mission: Mission, assumptions: Sequence[str]
+) -> GlobalEntries:
+    """The global attributes that are equal in every file of the product that rests on the same assumptions.
 
+    They are in the order of the file.
     Raises DefinitionError if an attribute is missing, typed although derived, or not as the guidelines want it.
     """
     where, typed = f"product {table.address}", {**mission.cdf, **instrument.cdf}
@@ -116,7 +119,7 @@ def compile_globals(product: Product, table: Table, instrument: Instrument, miss
     level = LEVELS[table.level]
     derived = {
         "TITLE": (f"{source} {descriptor}: {product.title}",),
-        "TEXT": _text(product, instrument),
+        "TEXT": _text(product, instrument, assumptions),
         "MODS": product.mods,
         "Data_type": (f"{_data_type(table)}>{product.title}",),
         "Data_processing_level": (level,),
@@ -159,11 +162,12 @@ def _data_type(table: Table) -> str:
     return table.descriptor.replace("_", "-")
 
 
-def _text(product: Product, instrument: Instrument) -> tuple[str, ...]:
-    """One entry to a paragraph: the product's own, then what is assumed or not known about the instrument."""
+def _text(product: Product, instrument: Instrument, assumptions: Sequence[str]) -> tuple[str, ...]:
+    """One entry to a paragraph: the product's own, then what is assumed or not known, and whether it has flown."""
     paragraphs = [" ".join(p.split()) for p in re.split(r"\n\s*\n", product.text)]
-    if instrument.status == "assumed":
-        paragraphs.append(f"Status of the instrument's definition: assumed. {instrument.status_reason}".strip())
+    if instrument.status == "ground":
+        paragraphs.append(f"Status of the instrument: on the ground, not flying. {instrument.status_reason}".strip())
+    paragraphs += [" ".join(text.split()) for text in assumptions]
     paragraphs += [f"Not known: {unknown}" for unknown in instrument.unknowns]
     return tuple(paragraph for paragraph in paragraphs if paragraph)
 

@@ -117,7 +117,11 @@ def check_name(where: str, name: str) -> str:
 
 
 def labels_of(where: str, axis: Axis) -> tuple[str, ...]:
-    """A label for each cell of an axis, e.g. `Slot 3` or `Energy 5.5 keV`; ExportError if two are equal."""
+    """A label for each cell of an axis: its own, or made as `Energy 5.5 keV`. ExportError if two are equal."""
+    if axis.labels:
+        if len(set(axis.labels)) < len(axis.labels) or not all(label.strip() for label in axis.labels):
+            raise ExportError(f"{where}: labels {axis.labels}, of which some are equal or blank. Name each cell")
+        return tuple(check_label(where, label) for label in axis.labels)
     tail = f" {axis.unit}" if axis.unit not in ("", "1") else ""
     labels = tuple(f"{axis.label} {value:.6g}{tail}" for value in axis.values)
     if len(set(labels)) < len(labels):

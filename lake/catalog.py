@@ -11,6 +11,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -18,7 +19,7 @@ import polars as pl
 
 from lake.config import CHECKOUT, read_settings
 from lake.definition_files import read_definitions
-from lake.definitions import Calibration, Column, Instrument, Mission, Table
+from lake.definitions import Axis, Calibration, Column, Instrument, Mission, Table
 from lake.errors import ConfigurationError, DefinitionError, StorageError
 from lake.ledger import fingerprint
 from lake.reading import data_files, open_table, partitioned, stored_columns
@@ -150,7 +151,8 @@ def _build(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
     for mission, instrument in _instruments(lake):
         for name in sorted({c.name for c in instrument.calibrations}):
             _create_calibration(connection, mission, instrument, name)
-        _create_facts(connection, mission, instrument)
+        _create_flags(connection, mission, instrument)
+        _create_axes(connection, lake, mission, instrument)
     schemas = {"ops", *(mission.name for mission in lake.definitions.missions)}
     for path in sorted(SQL_VIEWS.glob("*.sql")):
         if path.name.split(".")[0] in schemas:
@@ -207,18 +209,32 @@ def _create_calibration(
     _create_table(connection, address, rows, f"Calibration {name}, valid from {days}")
 
 
-def _create_facts(connection: duckdb.DuckDBPyConnection, mission: Mission, instrument: Instrument) -> None:
-    """Tables `<mission>.<instrument>_flags` and `<mission>.<instrument>_axis_<name>`, for readable masks and axes."""
+def _create_flags(connection: duckdb.DuckDBPyConnection, mission: Mission, instrument: Instrument) -> None:
+    """The table `<mission>.<instrument>_flags`, for readable masks."""
     flags = [{"name": f.name, "bit": f.bit, "mask": f.mask, "description": f.description} for f in instrument.flags]
     _create_table(
         connection, f'"{mission.name}"."{instrument.name}_flags"', pl.DataFrame(flags), "Bits of quality_flag"
     )
-    axes = {axis.name: axis for table in instrument.tables for axis in table.axes}
-    for axis in axes.values():
-        cells = pl.DataFrame({"place": range(axis.size), "value": axis.values})
+
+
+def _create_axes(connection: duckdb.DuckDBPyConnection, lake: Lake, mission: Mission, instrument: Instrument) -> None:
+    """Tables `<mission>.<instrument>_axis_<name>`, for readable axes; one that has dates as its newest calibration."""
+    dated = {axis.name: axis.calibration for table in instrument.tables for axis in table.axes if axis.calibration}
+    newest = [lake.definitions.on_day(table, date.max) for table in instrument.tables]
+    for axis in {axis.name: axis for table in newest for axis in table.axes}.values():
         unit = f" [{axis.unit}]" if axis.unit else ""
+        comment = f"{axis.description}{unit}; place counts from 0 along the axis"
+        if axis.name in dated:
+            comment += f"; values of the newest calibration {dated[axis.name]}"
         address = f'"{mission.name}"."{instrument.name}_axis_{axis.name}"'
-        _create_table(connection, address, cells, f"{axis.description}{unit}; place counts from 0 along the axis")
+        _create_table(connection, address, _cells(axis), comment)
+
+
+def _cells(axis: Axis) -> pl.DataFrame:
+    """One row to a cell: its value and the distances to its borders, or its label where it has only a name."""
+    facts = {"value": axis.values, "minus": axis.minus, "plus": axis.plus}
+    named = {"label": axis.labels} if axis.labels else {name: numbers for name, numbers in facts.items() if numbers}
+    return pl.DataFrame({"place": range(axis.size), **named})
 
 
 def _create_table(connection: duckdb.DuckDBPyConnection, address: str, rows: pl.DataFrame, comment: str) -> None:

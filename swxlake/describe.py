@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from lake.definitions import Table
+from lake.definitions import Axis, Table
 from lake.ledger import current_contents, read_ops, standing_checks
 from lake.reading import scan
 from lake.store import Lake
@@ -16,7 +16,7 @@ from swxlake.outcome import Outcome
 
 
 def describe_table(lake: Lake, table: Table) -> Outcome:
-    """Title, grain, inputs, calibrations and columns of a table."""
+    """Title, grain, inputs, calibrations, axes and columns of a table, and what is assumed or not known about it."""
     facts: dict[str, Any] = {"table": table.address, "title": table.title, "grain": table.grain}
     if table.inputs:
         facts["inputs"] = [f"{table.mission}.{name}" for name in table.inputs.values()]
@@ -24,6 +24,7 @@ def describe_table(lake: Lake, table: Table) -> Outcome:
         facts["packet"] = f"missions/{table.mission}/{table.instrument}/packets/{table.packet}.csv"
     if table.calibrations:
         facts["calibrations"] = [*table.calibrations, *table.optional_calibrations]
+    facts |= _margins(table) | _doubts(lake, table)
     columns = [
         {
             "column": column.name,
@@ -34,14 +35,66 @@ def describe_table(lake: Lake, table: Table) -> Outcome:
         for column in table.columns
     ]
     flags = [{"bit": flag.bit, "flag": flag.name, "meaning": flag.description} for flag in table.flags]
-    return Outcome(facts=facts, tables={"columns": columns, "quality_flag": flags})
+    sections = {"columns": columns, "axes": [_axis(axis) for axis in table.axes], "quality_flag": flags}
+    return Outcome(facts=facts, tables={title: rows for title, rows in sections.items() if rows})
+
+
+def _margins(table: Table) -> dict[str, Any]:
+    texts = [
+        f"{name}: {before:g} s before the day, {after:g} s after" for name, (before, after) in table.margins.items()
+    ]
+    return {"margins": texts} if texts else {}
+
+
+def _doubts(lake: Lake, table: Table) -> dict[str, Any]:
+    """The status of a table's instrument, the assumed calibrations of its lineage, and what is not known."""
+    if table.mission == "ops":
+        return {}
+    instrument = lake.definitions.instrument(table)
+    used = {
+        name
+        for ancestor in lake.definitions.ancestors(table)
+        for name in (*ancestor.calibrations, *ancestor.optional_calibrations, *ancestor.axis_calibrations)
+    }
+    files = [c.path.stem for c in instrument.calibrations if c.name in used]
+    facts = {
+        "status": ": ".join(text for text in (instrument.status, instrument.status_reason.strip()) if text),
+        "assumed": [f"{stem}: {instrument.assumed[stem]}" for stem in files if stem in instrument.assumed],
+        "unknowns": list(instrument.unknowns),
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    return {
+        "axis": axis.name,
+        "size": axis.size,
+        "values": axis_values(axis),
+        "unit": axis.unit,
+        "description": axis.description,
+    }
+
+
+def axis_values(axis: Axis) -> str:
+    """Where an axis has its values from, in a few words."""
+    if axis.labels:
+        return ", ".join(axis.labels)
+    if axis.calibration:
+        borders = f", borders {axis.minus_column} and {axis.plus_column}" if axis.minus_column else ""
+        return f"column {axis.column} of calibration {axis.calibration}{borders}"
+    return f"{axis.values[0]:g} to {axis.values[-1]:g}"
 
 
 def describe_day(lake: Lake, table: Table, day: date) -> Outcome:
     """The lineage of a table-day: product, checks, runs, inputs, raw files and the byte ranges of their packets."""
     outcome = Outcome(facts={"table": table.address, "day": day.isoformat(), "descends_from": _lineage(lake, table)})
+    assumptions = lake.definitions.assumptions(table, day) if table.mission != "ops" else ()
+    if assumptions:
+        outcome.facts["assumptions"] = list(assumptions)
     sections = {
-        "products": _rows(lake, "exports", "product", table, day, ["version", "path", "sha256", "status"]),
+        "products": _rows(
+            lake, "exports", "product", table, day, ["version", "path", "sha256", "status", "deliverable"]
+        ),
         "checks that do not hold": _broken(lake, table, day),
         "runs": _rows(lake, "runs", "table_name", table, day, ["run_id", "reason", "rows", "status", "error"])[-5:],
         "raw files": _files(lake, table, day),

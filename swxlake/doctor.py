@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
@@ -77,7 +78,8 @@ def _products(lake: Lake) -> str:
         for instrument in mission.instruments:
             for product in instrument.products:
                 table = lake.definitions.tables[f"{mission.name}.{product.table}"]
-                compile_product(product, table, instrument, mission)
+                newest = lake.definitions.on_day(table, date.max)
+                compile_product(product, newest, instrument, mission, lake.definitions.assumptions(table, date.max))
                 count += 1
     return f"{count} CDF products compile"
 

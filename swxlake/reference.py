@@ -18,7 +18,7 @@ import typer
 from lake.catalog import SQL_VIEWS
 from lake.config import CHECKOUT
 from lake.definition_files import read_definitions
-from lake.definitions import Calibration, Column, Definitions, Instrument, Mission, Product, Table
+from lake.definitions import Axis, Calibration, Column, Definitions, Instrument, Mission, Product, Table
 
 WIDTH = 100
 NO_UPPER_END = 2**62  # a shared column without valid_max
@@ -92,9 +92,11 @@ def dictionary_text(definitions: Definitions) -> str:
 
 def _instrument(mission: Mission, instrument: Instrument) -> list[str]:
     parts = [f"### {mission.name}/{instrument.name}: {instrument.title}", instrument.description.strip()]
+    parts += [f"Status: {instrument.status}. {instrument.status_reason}".strip()]
     products = {product.table: product for product in instrument.products}
     parts += [part for table in instrument.tables for part in _table(table, products.get(table.name))]
-    parts += [_flags(mission, instrument), _calibrations(mission, instrument), _limits(mission, instrument)]
+    parts += [_flags(mission, instrument), _calibrations(mission, instrument), _assumed(mission, instrument)]
+    parts += [_limits(mission, instrument)]
     if instrument.unknowns:
         parts += [f"#### Unknowns of {instrument.name}", "\n".join(f"* {text}" for text in instrument.unknowns)]
     return [part for part in parts if part]
@@ -109,6 +111,11 @@ def _table(table: Table, product: Product | None) -> list[str]:
     calibrations = [*table.calibrations, *(f"{name} (optional)" for name in table.optional_calibrations)]
     if calibrations:
         facts += [f"Calibrations: {', '.join(calibrations)}."]
+    if table.margins:
+        sides = (
+            f"`{name}` {before:g} s before and {after:g} s after" for name, (before, after) in table.margins.items()
+        )
+        facts += [f"Sees beyond the day: {', '.join(sides)}."]
     if table.key:
         facts += [f"Key: {_listed(table.key)}."]
     if table.cadence_seconds:
@@ -124,11 +131,19 @@ def _table(table: Table, product: Product | None) -> list[str]:
 def _axes(table: Table) -> list[str]:
     used = {name for column in table.columns for name in column.axes}
     axes = [axis for axis in table.axes if axis.name in used]
-    texts = [
-        f"`{a.name}`: {a.size} values {a.first:g} to {a.values[-1]:g}{f' {a.unit}' if a.unit else ''}, {a.description}"
-        for a in axes
-    ]
+    texts = [f"`{axis.name}`: {_cells(axis)}, {axis.description}" for axis in axes]
     return ["Axes: " + "; ".join(texts) + "."] if texts else []
+
+
+def _cells(axis: Axis) -> str:
+    unit = f" {axis.unit}" if axis.unit else ""
+    if axis.labels:
+        return f"{axis.size} cells named {_listed(axis.labels)}"
+    if axis.calibration:
+        borders = f" with borders by `{axis.minus_column}` and `{axis.plus_column}`" if axis.minus_column else ""
+        place = f"`{axis.column}` of the calibration `{axis.calibration}`"
+        return f"{axis.size} values{unit and f' in{unit}'} from {place}{borders}"
+    return f"{axis.size} values {axis.values[0]:g} to {axis.values[-1]:g}{unit}"
 
 
 def _column(table: Table, column: Column) -> tuple[str, ...]:
@@ -163,6 +178,13 @@ def _calibrations(mission: Mission, instrument: Instrument) -> str:
     title = f"#### Calibrations of {mission.name}/{instrument.name}"
     note = "Each is a table in SQL with the rows of all its dated files, and the column `valid_from`."
     return f"{title}\n\n{note}\n\n{_grid(('table', 'valid from', 'columns'), rows)}" if rows else ""
+
+
+def _assumed(mission: Mission, instrument: Instrument) -> str:
+    rows = [(f"`{name}.csv`", reason) for name, reason in sorted(instrument.assumed.items())]
+    title = f"#### Assumed calibrations of {mission.name}/{instrument.name}"
+    note = "Products that rest on them say so in their global attribute TEXT, and are not for delivery."
+    return f"{title}\n\n{note}\n\n{_grid(('file', 'why it is an assumption'), rows)}" if rows else ""
 
 
 def _limits(mission: Mission, instrument: Instrument) -> str:

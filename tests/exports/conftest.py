@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Four products like MeDDEA's, built by hand: an event list, spectra, housekeeping and a light curve."""
+"""Five products like MeDDEA's, built by hand: an event list, spectra, housekeeping, a light curve, and sweeps.
+
+The sweeps have what the others have not: three dimensions, cells without a value, axes with borders, one of them of a
+dated calibration, a vector with its frame, and records that say how long they lasted.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 
 from exports.istp import Structure, compile_product
 from exports.istp_globals import Edition
-from lake.definitions import Axis, Column, Flag, Instrument, Mission, Product, Table, ValidTime
+from lake.definitions import Axis, Calibration, Column, Flag, Instrument, Mission, Product, Table, ValidTime
 from lake.packet_definitions import Clock
 
 DAY = date(2024, 9, 16)
@@ -151,7 +156,115 @@ LIGHTCURVE = _table(
     axes=(BAND,),
     order="strict",
 )
-TABLES = {table.descriptor: table for table in (PHOTON, SPECTRUM, HOUSEKEEPING, LIGHTCURVE)}
+STEP = Axis(
+    name="step",
+    size=6,
+    calibration="stepper",
+    column="energy_ev",
+    minus_column="below_ev",
+    plus_column="above_ev",
+    unit="eV",
+    description="Energy that a step of the sweep selects",
+    label="Energy",
+    scale="log",
+)
+STEPPER = Calibration(
+    "stepper",
+    date(2024, 1, 1),
+    Path("stepper_20240101.csv"),
+    "0" * 64,
+    pl.DataFrame(
+        {
+            "energy_ev": [2.5, 10.0, 40.0, 160.0, 640.0, 2560.0],
+            "below_ev": [0.25, 1.0, 4.0, 16.0, 64.0, 256.0],
+            "above_ev": [0.5, 2.0, 8.0, 32.0, 128.0, 512.0],
+        }
+    ),
+)
+DEFLECTION = Axis(
+    name="deflection",
+    size=2,
+    cells=(-20, 20),
+    minus=(10, 10),
+    plus=(10, 10),
+    unit="deg",
+    description="Direction of a look",
+    label="Deflection",
+)
+ANODE = Axis(name="anode", size=3, first=0, step=1, type="int16", description="Number of an anode", label="Anode")
+COMPONENT = Axis(
+    name="component", size=3, labels=("x", "y", "z"), type="int8", description="Component", label="Component"
+)
+ELEMENT = Axis(
+    name="element",
+    size=9,
+    labels=tuple(f"p_{a}{b}" for a in "xyz" for b in "xyz"),
+    description="Element of a tensor",
+    label="Element",
+)
+SWEEP = _table(
+    "l2_sweep",
+    "Sweeps",
+    (
+        Column(
+            name="before_s", type="float64", unit="s", description="Time from the start of the sweep", valid=(0, 10)
+        ),
+        Column(
+            name="after_s",
+            type="float32",
+            unit="s",
+            description="Time to the end of the sweep",
+            valid=(0, 0.1),
+            nullable=True,
+        ),
+        Column(
+            name="sweep_counts",
+            type="int16",
+            unit="count",
+            description="Counts by step, deflection and anode",
+            valid=(0, 4095),
+            axes=("step", "deflection", "anode"),
+            nullable=True,
+            spase="SPASE>Particle>ParticleType:Electron,ParticleQuantity:Counts",
+        ),
+        Column(
+            name="sweep_flux",
+            type="float32",
+            unit="1/cm2/s/sr",
+            description="Flux by step, deflection and anode",
+            valid=(0, 1e9),
+            axes=("step", "deflection", "anode"),
+            nullable=True,
+            scale="log",
+            spase="SPASE>Particle>ParticleType:Electron,ParticleQuantity:NumberFlux",
+        ),
+        Column(
+            name="velocity_km_s",
+            type="float64",
+            unit="km/s",
+            description="Bulk velocity",
+            valid=(-3000, 3000),
+            axes=("component",),
+            nullable=True,
+            frame="GSE",
+            spase="SPASE>Particle>ParticleType:Electron,ParticleQuantity:FlowVelocity",
+        ),
+        Column(
+            name="heat_by_step",
+            type="float32",
+            description="Contribution of each step to the heat flux vector",
+            valid=(-10, 10),
+            axes=("component", "step"),
+        ),
+        Column(name="pressure", type="float32", unit="nPa", description="Pressure tensor", axes=("element",)),
+    ),
+    axes=(STEP, DEFLECTION, ANODE, COMPONENT, ELEMENT),
+    order="strict",
+)
+# On a day, a dated axis has the values of its calibration.
+SWEEP_ON_DAY = SWEEP.model_copy(update={"axes": (STEP.resolved(STEPPER), *SWEEP.axes[1:])})
+TABLES = {table.descriptor: table for table in (PHOTON, SPECTRUM, HOUSEKEEPING, LIGHTCURVE, SWEEP_ON_DAY)}
+LASTS = {"l2_sweep": {"delta_minus": "before_s", "delta_plus": "after_s"}}
 
 
 def changed(table: Table, **facts: Any) -> Table:
@@ -168,6 +281,7 @@ def product(table: Table, **changes: Any) -> Product:
         "time_resolution": "10 s",
         "bin_location": 0.5,
         "mods": ("1.0: first version",),
+        **LASTS.get(table.descriptor, {}),
     }
     return Product(**{**facts, **changes})
 
@@ -250,16 +364,30 @@ def _column_values(table: Table, rng: np.random.Generator, n: int) -> dict[str, 
         "heartbeats": lambda: pa.array(np.arange(n) + 2**53 + 1),
         "spare": lambda: pa.array(np.where(nulls, np.nan, 1.5).astype(np.float32)),
         "rate": lambda: lists(rng.random((n, 5)).astype(np.float32)),
+        "before_s": lambda: pa.array(np.full(n, 2.5)),
+        "after_s": lambda: pa.array(np.full(n, 0.1, np.float32), mask=nulls),
+        "sweep_counts": lambda: with_nulls(rng.poisson(3, (n, 6, 2, 3)).astype(np.int16), rng),
+        "sweep_flux": lambda: with_nulls(rng.random((n, 6, 2, 3)).astype(np.float32), rng),
+        "velocity_km_s": lambda: with_nulls(rng.normal(0, 400, (n, 3)), rng),
+        "heat_by_step": lambda: lists(rng.random((n, 3, 6)).astype(np.float32)),
+        "pressure": lambda: lists(rng.random((n, 9)).astype(np.float32)),
         "rate_error": lambda: lists(rng.random((n, 5)).astype(np.float32)),
     }
     return {column.name: makers[column.name]() for column in table.columns if column.name in makers}
 
 
-def lists(values: np.ndarray[Any, Any]) -> pa.Array:
-    """Records as flat row-major lists, as the lake stores arrays."""
+def lists(values: np.ndarray[Any, Any], absent: np.ndarray[Any, Any] | None = None) -> pa.Array:
+    """Records as flat row-major lists, as the lake stores arrays; null where `absent`."""
     flat = values.reshape(len(values), -1)
     offsets = np.arange(len(flat) + 1, dtype=np.int32) * flat.shape[1]
-    return pa.ListArray.from_arrays(offsets, pa.array(flat.ravel()))
+    return pa.ListArray.from_arrays(offsets, pa.array(flat.ravel(), mask=None if absent is None else absent.ravel()))
+
+
+def with_nulls(values: np.ndarray[Any, Any], rng: np.random.Generator) -> pa.Array:
+    """Records in which some cells have no value, and one record none at all."""
+    absent = rng.random(values.shape) < 0.2
+    absent[len(values) // 2] = True
+    return lists(values, absent)
 
 
 def make_sample(descriptor: str, n: int = 200, seed: int = 1) -> Sample:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from exports.istp import Structure, compile_product, valid_range
+from exports.istp import Structure, compile_product
 from exports.istp_globals import Edition, edition_globals
 from exports.istp_text import category, format_of
+from exports.istp_variable import Variable, valid_range
 from lake.definitions import Axis, Column, Product, Table
 from lake.errors import DefinitionError, ExportError
 from lake.product_names import product_name
@@ -24,6 +25,8 @@ from tests.exports.conftest import (
     PHOTON,
     QUALITY,
     SPECTRUM,
+    SWEEP,
+    SWEEP_ON_DAY,
     changed,
     product,
 )
@@ -164,12 +167,122 @@ def test_global_attributes_are_derived() -> None:
 
 
 def test_products_of_an_assumed_instrument_say_so() -> None:
-    assumed = MEDDEA.model_copy(update={"status": "assumed", "status_reason": "No ICD was seen."})
-    text = dict(compile_product(product(PHOTON), PHOTON, assumed, PADRE).global_attributes)["TEXT"]
+    doubts = ("Status of the instrument's definition: assumed.\nNo ICD was seen.", "Assumed calibration gain: Guessed.")
+    text = dict(compile_product(product(PHOTON), PHOTON, MEDDEA, PADRE, doubts).global_attributes)["TEXT"]
     assert text[2:] == (
         "Status of the instrument's definition: assumed. No ICD was seen.",
+        "Assumed calibration gain: Guessed.",
         "Not known: Leap-second reading of the clock.",
     )
+
+
+def test_products_of_an_instrument_on_the_ground_say_so() -> None:
+    ground = MEDDEA.model_copy(update={"status": "ground", "status_reason": "Tests in a chamber."})
+    text = dict(compile_product(product(PHOTON), PHOTON, ground, PADRE).global_attributes)["TEXT"]
+    assert text[2] == "Status of the instrument: on the ground, not flying. Tests in a chamber."
+
+
+def variable(structure: Structure, name: str) -> Variable:
+    return next(v for v in structure.variables if v.spec.name == name)
+
+
+def test_a_dated_axis_has_the_values_and_borders_of_the_day() -> None:
+    structure = compiled(SWEEP_ON_DAY)
+    names = [v.spec.name for v in structure.variables if v.column is None]
+    assert names == [
+        *("step", "step_delta_minus", "step_delta_plus", "step_label"),
+        *("deflection", "deflection_delta_minus", "deflection_delta_plus", "deflection_label"),
+        *("anode", "anode_label", "component", "component_label", "element_label"),
+    ]
+    assert variable(structure, "step").constant().tolist() == [[2.5, 10, 40, 160, 640, 2560]]
+    assert variable(structure, "step_delta_minus").constant().tolist() == [[0.25, 1, 4, 16, 64, 256]]
+    assert variable(structure, "step_delta_plus").constant().tolist() == [[0.5, 2, 8, 32, 128, 512]]
+    step, below = attributes(structure, "step"), attributes(structure, "step_delta_minus")
+    deltas = ("DELTA_MINUS_VAR", "DELTA_PLUS_VAR", "SCALETYP", "FORMAT", "VALIDMIN")
+    assert [step[name] for name in deltas] == ["step_delta_minus", "step_delta_plus", "log", "E15.7", 2.5]
+    assert (below["UNITS"], below["SCALETYP"], below["VALIDMIN"], "DELTA_PLUS_VAR" in below) == (
+        "eV",
+        "linear",
+        0,
+        False,
+    )
+    with pytest.raises(DefinitionError, match="depend on the day"):
+        compiled(SWEEP)
+
+
+def test_components_of_a_vector_are_named_and_nothing_to_depend_on() -> None:
+    structure = compiled(SWEEP_ON_DAY)
+    velocity, pressure = attributes(structure, "velocity_km_s"), attributes(structure, "pressure")
+    assert variable(structure, "component_label").constant().tolist() == [[b"x", b"y", b"z"]]
+    frame = ("COORDINATE_SYSTEM", "TENSOR_ORDER", "REPRESENTATION_1", "LABL_PTR_1", "DISPLAY_TYPE")
+    assert [velocity[name] for name in frame] == ["GSE", "1", "component_label", "component_label", "time_series"]
+    assert not {"DEPEND_1", "LABLAXIS"} & set(velocity)
+    assert (pressure["DISPLAY_TYPE"], "DEPEND_1" in pressure, "TENSOR_ORDER" in pressure) == (
+        "time_series",
+        False,
+        False,
+    )
+
+
+def test_a_picture_depends_on_the_places_of_components() -> None:
+    structure = compiled(SWEEP_ON_DAY)
+    heat = attributes(structure, "heat_by_step")
+    assert [heat[f"{name}_{i}"] for i in (1, 2) for name in ("DEPEND", "LABL_PTR")] == [
+        *("component", "component_label"),
+        *("step", "step_label"),
+    ]
+    assert variable(structure, "component").constant().tolist() == [[0, 1, 2]]
+    alone = compiled(SWEEP_ON_DAY, omit=("heat_by_step",))
+    assert "component" not in [v.spec.name for v in alone.variables]
+
+
+def test_three_dimensions_are_a_spectrogram_that_depends_on_three_axes() -> None:
+    structure = compiled(SWEEP_ON_DAY)
+    assert variable(structure, "sweep_flux").spec.dims == (6, 2, 3)
+    flux = attributes(structure, "sweep_flux")
+    axes = ("step", "deflection", "anode")
+    assert [flux[f"DEPEND_{i}"] for i in (1, 2, 3)] == list(axes)
+    assert [flux[f"LABL_PTR_{i}"] for i in (1, 2, 3)] == [f"{axis}_label" for axis in axes]
+    assert flux["DISPLAY_TYPE"] == "spectrogram"
+
+
+def test_the_epoch_says_how_far_a_record_reaches_in_nanoseconds() -> None:
+    structure = compiled(SWEEP_ON_DAY)
+    epoch, minus = attributes(structure, "Epoch"), variable(structure, "Epoch_delta_minus")
+    assert (epoch["DELTA_MINUS_VAR"], epoch["DELTA_PLUS_VAR"]) == ("Epoch_delta_minus", "Epoch_delta_plus")
+    assert (minus.spec.type, minus.spec.dims, minus.valid) == ("CDF_INT8", (), (0, 10_000_000_000))
+    found = attributes(structure, "Epoch_delta_plus")
+    assert (found["UNITS"], found["VAR_TYPE"], found["DEPEND_0"]) == ("ns", "support_data", "Epoch")
+    assert structure.columns.count("before_s") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"delta_plus": None}, "Give both"),
+        ({"delta_plus": "nothing"}, "nothing is no column of one float32"),
+        ({"delta_plus": "velocity_km_s"}, "no column of one float32"),
+        ({"delta_plus": "quality_flag"}, "no column of one float32"),
+    ],
+)
+def test_the_reach_of_a_record_is_a_pair_of_seconds(changes: dict[str, Any], match: str) -> None:
+    with pytest.raises(ExportError, match=match):
+        compiled(SWEEP_ON_DAY, **changes)
+
+
+def test_a_frame_needs_components() -> None:
+    with pytest.raises(ExportError, match="its cells are no components"):
+        compiled(changed(with_column(axes=("band",), frame="GSE"), axes=(LIGHTCURVE.axes[0],)))
+
+
+@pytest.mark.parametrize("name", ["a_label", "a_delta_plus", "epoch_delta_minus"])
+def test_no_column_has_the_name_of_a_variable_made_for_an_axis_or_the_epoch(name: str) -> None:
+    axis = Axis(name="a", size=2, cells=(1, 2), minus=(1, 1), plus=(1, 1), description="An axis", label="Axis")
+    other = Column(name="y", type="float64", unit="s", description="Another quantity", valid=(0, 5))
+    picture = Column(name="z", type="float32", description="Two cells", axes=("a",))
+    columns = (*with_column(name=name).columns, other, picture)
+    with pytest.raises(ExportError, match="Rename"):
+        compiled(changed(HOUSEKEEPING, columns=columns, axes=(axis,)), delta_minus="y", delta_plus="y")
 
 
 @pytest.mark.parametrize(
@@ -240,7 +353,12 @@ def test_columns_that_spdf_would_refuse_fail_before_any_data(facts: dict[str, An
 @pytest.mark.parametrize(
     ("facts", "match"),
     [
-        ({"name": "x"}, "same to some readers"),
+        ({"name": "x"}, "its axes make a variable x, and so does the column"),
+        ({"minus": (0, 0, 0), "plus": (1, 1, 1)}, "empty"),
+        ({"type": "int16", "minus": (0.5, 0.5, 0.5), "plus": (1, 1, 1)}, "integer"),
+        ({"first": None, "step": None, "labels": ("u", "v", "u")}, "Name each cell"),
+        ({"first": None, "step": None, "labels": ("u", "v", " ")}, "Name each cell"),
+        ({"first": None, "step": None, "labels": ("u", "v", "w" * 21)}, "20 characters"),
         ({"type": "string"}, "Axes are numbers"),
         ({"type": "int8", "step": 0.5}, "integer"),
         ({"step": 0}, "empty"),

@@ -20,7 +20,7 @@ from lake.errors import ConfigurationError, DefinitionError
 from lake.ledger import read_ops
 from lake.store import Lake
 from lake.tables import append_ops
-from tests.toy import DAY, L0, L1, open_to_all, receive, toy_lake
+from tests.toy import DAY, L0, L1, open_to_all, receive, toy_lake, write_missions
 
 
 @pytest.fixture(autouse=True)
@@ -308,5 +308,41 @@ def test_views_of_missions_that_are_not_defined_are_passed_over(toy: Lake, no_vi
 def test_flags_and_axes_are_tables(toy: Lake) -> None:
     with open_catalog(toy) as connection:
         flags = connection.execute("SELECT name, bit, mask FROM toy.box_flags ORDER BY bit").fetchall()
+        parts = connection.execute("SELECT place, value FROM toy.box_axis_part ORDER BY place").fetchall()
     assert flags[0] == ("clock_invalid", 0, 1)
     assert all(mask == 1 << bit for _, bit, mask in flags)
+    assert parts == [(0, 0), (1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("axis", "columns", "rows"),
+    [
+        ("labels: [left, right]", ["place", "label"], [(0, "left"), (1, "right")]),
+        (
+            "cells: [1, 3], minus: [1, 1], plus: [1, 2]",
+            ["place", "value", "minus", "plus"],
+            [(0, 1, 1, 1), (1, 3, 1, 2)],
+        ),
+        ("calibration: gain, column: centre", ["place", "value"], [(0, 5), (1, 6)]),
+        (
+            "calibration: gain, column: centre, minus_column: below, plus_column: above",
+            ["place", "value", "minus", "plus"],
+            [(0, 5, 1, 1), (1, 6, 1, 3)],
+        ),
+    ],
+)
+def test_an_axis_shows_what_its_cells_are_by_the_newest_calibration(
+    tmp_path: Path, axis: str, columns: list[str], rows: list[tuple[object, ...]]
+) -> None:
+    box = write_missions(tmp_path / "missions") / "toy" / "box"
+    path = box / "tables.yaml"
+    path.write_text(path.read_text().replace("first: 0, step: 1, type: int16", axis))
+    for day, last in (("20240101", 9), ("20990101", 6)):
+        text = f"factor,centre,below,above\n2,5,1,1\n2,{last},1,3\n"
+        (box / f"calibration/gain_{day}.csv").write_text(text)
+    with open_catalog(toy_lake(tmp_path)) as connection:
+        found = connection.execute("SELECT * FROM toy.box_axis_part ORDER BY place")
+        assert [name for name, *_ in found.description or []] == columns
+        assert found.fetchall() == rows
+        comments = connection.execute("SELECT comment FROM duckdb_tables() WHERE table_name = 'box_axis_part'")
+        assert ("newest calibration gain" in comments.fetchall()[0][0]) == ("calibration" in axis)
