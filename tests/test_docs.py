@@ -120,7 +120,9 @@ def test_every_table_named_in_a_page_exists(path: Path) -> None:
     known |= {f"ops.files.{column}" for column in {t.address: t for t in definitions.ops}["ops.files"].by_name}
     for mission in definitions.missions:
         for instrument in mission.instruments:
-            known |= {f"{mission.name}.{instrument.name}_calibration_{c.name}" for c in instrument.calibrations}
+            facts = {f"calibration_{c.name}" for c in instrument.calibrations} | {"flags"}
+            facts |= {f"axis_{axis.name}" for table in instrument.tables for axis in table.axes}
+            known |= {f"{mission.name}.{instrument.name}_{fact}" for fact in facts}
     schemas = "|".join(["ops", *(mission.name for mission in definitions.missions)])
     named = {name for line in code_of(path) for name in re.findall(rf"(?<![\w/.-])(?:{schemas})\.[a-z0-9_.]+\b", line)}
     assert named <= known
@@ -149,9 +151,10 @@ def test_every_reason_code_is_explained() -> None:
 
 def test_every_key_of_a_definition_is_explained() -> None:
     from lake import definitions as nouns  # noqa: PLC0415
+    from lake.packet_definitions import PacketField  # noqa: PLC0415
 
     text = (PAGES / "definitions.md").read_text()
     derived = {"mission", "instrument", "level", "flags", "fields", "kind", "shape", "length_field", "expand", "bits"}
-    kinds = (nouns.Mission, nouns.Instrument, nouns.Clock, nouns.Packet, nouns.PacketField, nouns.Table, nouns.Column)
+    kinds = (nouns.Mission, nouns.Instrument, nouns.Clock, nouns.Packet, PacketField, nouns.Table, nouns.Column)
     keys = {key for kind in (*kinds, nouns.Axis, nouns.Product, nouns.Limit) for key in kind.model_fields} - derived
     assert {key for key in keys if not re.search(rf"\b{key}\b", text)} == set()
