@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""NEMISIS's calibration files as arrays: one number a parameter, one row a sensor, one matrix a sensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lake.definitions import Calibration
+from lake.errors import CalibrationError
+from transforms.conversions import calibration_rows
+
+Floats = NDArray[np.float64]
+
+SENSORS = ("fg", "pni1", "pni2")
+AXES = ("x", "y", "z")
+
+
+class Parameters:
+    """The numbers of a calibration with the columns name and value. Asking for one that is not there is an error."""
+
+    def __init__(self, calibration: Calibration) -> None:
+        rows = calibration_rows(calibration, key=("name",), numbers=("value",))
+        self.path, self.values = calibration.path, dict(rows.select("name", "value").iter_rows())
+
+    def __getitem__(self, name: str) -> float:
+        if name not in self.values:
+            raise CalibrationError(f"{self.path}: there is no row {name}. Add it with its value.")
+        return float(self.values[name])
+
+    def nanoseconds(self, name: str) -> int:
+        """A parameter that is written in seconds."""
+        return round(self[name] * 1_000_000_000)
+
+
+def by_sensor(calibration: Calibration, *numbers: str) -> Floats:
+    """Numbers of the three sensors [sensor, number]. Raises CalibrationError unless each sensor has one row."""
+    rows = calibration_rows(calibration, key=("sensor",), numbers=numbers)
+    if rows["sensor"].to_list() != sorted(SENSORS):
+        raise CalibrationError(f"{calibration.path}: needs one row for each of {', '.join(SENSORS)}. Correct its rows.")
+    return rows.select(numbers).cast(pl.Float64).to_numpy()
+
+
+def by_axis(calibration: Calibration, axis: str, *numbers: str) -> Floats:
+    """Numbers of each axis of each sensor [sensor, axis, number]; `axis` names the column of x, y and z.
+
+    Raises CalibrationError unless each axis of each sensor has one row.
+    """
+    rows = calibration_rows(calibration, key=("sensor", axis), numbers=numbers)
+    wanted = [(sensor, name) for sensor in SENSORS for name in AXES]
+    if list(rows.select("sensor", axis).iter_rows()) != wanted:
+        raise CalibrationError(f"{calibration.path}: needs rows x, y, z for {', '.join(SENSORS)}. Correct its rows.")
+    return rows.select(numbers).cast(pl.Float64).to_numpy().reshape(len(SENSORS), len(AXES), len(numbers))
+
+
+def rotations(alignment: Calibration) -> Floats:
+    """Matrices that turn sensor vectors into the bus frame [sensor, 3, 3]. Raises CalibrationError if one does not."""
+    matrices = by_axis(alignment, "bus_axis", *AXES)
+    for sensor, matrix in zip(SENSORS, matrices, strict=True):
+        if not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-9) or np.linalg.det(matrix) < 0:
+            raise CalibrationError(
+                f"{alignment.path} ({sensor}): is no rotation; its rows must be perpendicular, of length 1 and "
+                "right-handed. Correct them."
+            )
+    return matrices
+
+
+@dataclass(frozen=True)
+class Response:
+    """How pseudo-nT of a sensor become nT in its frame: gains and offsets at a reference temperature, drifts, matrix.
+
+    All arrays begin with the sensor: [sensor, axis], the matrix [sensor, 3, 3].
+    """
+
+    gain: Floats
+    gain_per_degc: Floats
+    offset_nt: Floats
+    offset_nt_per_degc: Floats
+    reference_degc: Floats
+    matrix: Floats
+
+
+def read_response(gain_offset: Calibration, orthogonality: Calibration) -> Response:
+    """The response of all sensors. Raises CalibrationError if a file does not fit."""
+    names = ("gain", "gain_ppm_per_degc", "offset_nt", "offset_nt_per_degc", "reference_degc")
+    gain, ppm, offset, drift, reference = np.moveaxis(by_axis(gain_offset, "axis", *names), 2, 0)
+    matrix = by_axis(orthogonality, "axis", *AXES)
+    if (gain == 0).any() or (np.abs(np.linalg.det(matrix)) < 0.5).any():  # three axes within a plane are no calibration
+        raise CalibrationError(
+            f"{gain_offset.path}, {orthogonality.path}: a gain is 0 or axes lie in a plane. Correct them."
+        )
+    return Response(gain, ppm * 1e-6, offset, drift, reference, matrix)
