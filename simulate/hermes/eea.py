@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A simulated day of EEA: raw files of science packets, one step of a sweep each, as the mission names them.
+
+Sweeps run freely over midnight: the first and the last of a run are cut by its ends. A day is made in short pieces, one
+after the other; the same seed gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from lake.clock import NS, met_from_tt2000, tt2000_of_day, unix_ns_from_tt2000
+from lake.definitions import Instrument, Mission
+from lake.errors import ConfigurationError
+from simulate.faults import Fault
+from simulate.files import Simulated, Stream, write_faults, write_once
+from simulate.hermes import plasma
+from simulate.hermes.eea_sweeps import (
+    Analyser,
+    EeaScenario,
+    Electrons,
+    Int64,
+    draw,
+    draw_totals,
+    electrons_at,
+    expected_counts,
+    read_analyser,
+    read_scenario,
+)
+from simulate.packets import SEQUENCE_MODULUS, Packets, assemble
+
+log = logging.getLogger(__name__)
+
+STREAM = "sci"
+SCIENCE = 1  # SHEID
+US_NS = 1000
+
+
+def simulate_day(
+    mission: Mission,
+    instrument: Instrument,
+    day: date,
+    out: Path,
+    *,
+    seed: int,
+    faults: tuple[Fault, ...] = (),
+    hours: float = 24,
+) -> Simulated:
+    """Raw files from the day's first midnight on, with the truth in `truth/`; more than 24 hours run on without a seam.
+
+    Raises ConfigurationError, CalibrationError, or StorageError if `out` holds other data under these names.
+    """
+    _check(mission, day, seed, hours, faults)
+    run = Run(instrument, day, seed, hours)
+    stream = Stream(
+        name=STREAM,
+        folder=out,
+        file_name=file_name,
+        cap=run.scenario.file_bytes,
+        faults=faults,
+        start=run.midnight,
+        stop=run.stop,
+        random=np.random.default_rng([seed, day.toordinal(), 100]),
+    )
+    for packets in run.packets():
+        stream.add(packets)
+    stream.close()
+    return _finish(run, stream, out)
+
+
+def _check(mission: Mission, day: date, seed: int, hours: float, faults: tuple[Fault, ...]) -> None:
+    if seed < 0:
+        raise ConfigurationError(f"seed {seed}: is negative. Choose 0 or more.")
+    if not 0 < hours <= 24 * 31:
+        raise ConfigurationError(f"hours {hours:g}: is not above 0 and at most 744 (31 days). Choose fewer hours.")
+    if not mission.valid_time.start <= day < mission.valid_time.stop:
+        raise ConfigurationError(
+            f"day {day}: lies outside {mission.valid_time.start} to {mission.valid_time.stop}, the valid time of "
+            f"{mission.name}. Choose a day within."
+        )
+    for fault in faults:
+        if fault.stream != STREAM:
+            raise ConfigurationError(
+                f"fault {fault.kind} at {fault.start}: there is no stream {fault.stream!r}. Use {STREAM}."
+            )
+
+
+def file_name(tt2000: int) -> str:
+    """The name of a file by the UTC of its first packet: `hermes_EEA_l0_2026213-000000_v0.bin`."""
+    second = np.datetime64(int(unix_ns_from_tt2000(tt2000)) // NS, "s").item()
+    return f"hermes_EEA_l0_{second:%Y%j-%H%M%S}_v0.bin"
+
+
+@dataclass
+class Run:
+    """One simulation from midnight on: its sweeps piece by piece, and its truth."""
+
+    instrument: Instrument
+    day: date
+    seed: int
+    hours: float
+    scenario: EeaScenario = field(init=False)
+    analyser: Analyser = field(init=False)
+    truth: list[pl.DataFrame] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.scenario = read_scenario()
+        self.analyser = read_analyser(self.instrument, self.day)
+
+    @property
+    def midnight(self) -> int:
+        """TT2000 [ns] of the first midnight."""
+        return tt2000_of_day(self.day)
+
+    @property
+    def seconds(self) -> int:
+        """How long the run is."""
+        return max(round(self.hours * 3600), 1)
+
+    @property
+    def stop(self) -> int:
+        """TT2000 [ns] of the end."""
+        return self.midnight + self.seconds * NS
+
+    def packets(self) -> Iterator[Packets]:
+        """The packets of the run, some hundred sweeps at a time."""
+        period, phase = self.analyser.period_us * US_NS, self.scenario.phase_us * US_NS
+        first, stop = (self.midnight - phase) // period, -(-(self.stop - phase) // period)
+        for start in range(first, stop, self.scenario.sweeps_at_once):
+            numbers = np.arange(start, min(start + self.scenario.sweeps_at_once, stop), dtype=np.int64)
+            yield self._packets_of(numbers, phase + numbers * period)
+
+    def _packets_of(self, numbers: Int64, starts: Int64) -> Packets:
+        """The packets of these sweeps, counted from J2000, that are stamped within the run."""
+        random = np.random.default_rng([self.seed, int(numbers[0]) % 2**62])
+        electrons = electrons_at(plasma.read_scenario(), self.scenario, starts, self.midnight)
+        expected = expected_counts(self.analyser, electrons, self.scenario.background_counts)
+        anodes = draw(self.analyser, expected, random)
+        scenario = self.scenario
+        extras = {"counter1": scenario.counter1_extra, "counter2": scenario.counter2_extra}
+        totals = {name: draw_totals(self.analyser, anodes, extra, random) for name, extra in extras.items()}
+        self.truth.append(_truth_rows(starts, electrons, expected.sum(axis=(1, 2)), anodes.sum(axis=(1, 2))))
+        times = (starts[:, None] + self.analyser.stamp_us * US_NS).reshape(-1)
+        sent = (times >= self.midnight) & (times < self.stop)
+        values = {**totals, "accum": _with_pulses(anodes)}
+        columns = {name: value.reshape(len(times), -1)[sent] for name, value in values.items()}
+        return self._assemble(numbers, times, sent, columns)
+
+    def _assemble(
+        self, numbers: Int64, times: Int64, sent: np.typing.NDArray[np.bool_], columns: dict[str, Int64]
+    ) -> Packets:
+        clock, steps = self.instrument.clock, self.analyser.steps
+        step = np.tile(np.arange(steps, dtype=np.int64), len(numbers))[sent]
+        sequence = (np.repeat(numbers, steps)[sent] * steps + step) % SEQUENCE_MODULUS
+        met = met_from_tt2000(clock, times[sent])
+        ticks = met % NS * clock.fine_ticks_per_second // NS
+        fields = {clock.coarse: met // NS, str(clock.fine): ticks, "sheid": np.full_like(step, SCIENCE), "step": step}
+        return assemble(self.instrument.packet(STREAM), sequence, times[sent], {**fields, **columns})
+
+
+def _with_pulses(anodes: Int64) -> Int64:
+    """The counts of the anodes followed by pulse counters A and B, which the real file shows as 0."""
+    return np.concatenate([anodes, np.zeros((*anodes.shape[:-1], 2), np.int64)], axis=-1)
+
+
+def _truth_rows(
+    starts: Int64, electrons: Electrons, expected: np.typing.NDArray[np.float64], counted: Int64
+) -> pl.DataFrame:
+    """The electrons that each sweep saw; its epoch is the stamp of step 0."""
+    velocity = {f"v{axis}_km_s": electrons.velocity_km_s[:, i] for i, axis in enumerate("xyz")}
+    numbers = {"density_cm3": electrons.density_cm3, "temperature_ev": electrons.temperature_ev, **velocity}
+    frame = pl.DataFrame({"epoch_tt2000": starts, **numbers, "expected_counts": expected, "counts": counted})
+    return frame.with_columns(pl.col(*numbers, "expected_counts").round_sig_figs(7))
+
+
+def _finish(run: Run, stream: Stream, out: Path) -> Simulated:
+    truth, day = out / "truth", f"{run.day:%Y%m%d}"
+    write_faults(truth / f"eea_faults_{day}.csv", stream.done)
+    write_once(truth / f"eea_sweeps_{day}.csv", pl.concat(run.truth).write_csv().encode())
+    plasma.write_truth(plasma.read_scenario(), run.midnight, run.seconds, out)
+    done = Simulated(tuple(stream.files), stream.packets, stream.written, tuple(stream.done))
+    log.info("simulate day=%s files=%d packets=%d bytes=%d", run.day, len(stream.files), done.packets, done.bytes)
+    return done
