@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A simulated day of SPAN-I: raw files of H+, He++, O+ and rates packets in the plasma that all instruments see.
+
+A day is made in short pieces, one after the other; the same seed gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from lake.clock import NS, met_from_tt2000, tt2000_of_day, unix_ns_from_tt2000
+from lake.definitions import Instrument, Mission
+from lake.errors import ConfigurationError
+from simulate.faults import Fault
+from simulate.files import Simulated, Stream, write_faults, write_once
+from simulate.hermes import plasma
+from simulate.hermes.spani_ions import (
+    Analyser,
+    Float64,
+    Int64,
+    Wind,
+    compress,
+    counted,
+    draw_events,
+    peak_rate,
+    read_analyser,
+)
+from simulate.hermes.spani_scenario import Scenario, read_scenario
+from simulate.packets import SEQUENCE_MODULUS, Packets, assemble, in_time_order
+
+log = logging.getLogger(__name__)
+
+STREAM = "spani"
+PIECE = 256  # accumulations; their true events take 25 MB
+U16_MAX = 65535
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: the instrument, its scenario, and the accumulations from the first to before the last."""
+
+    instrument: Instrument
+    scenario: Scenario
+    analyser: Analyser
+    midnight: int
+    first: int
+    stop: int
+    seed: int
+
+    def times(self, number: Int64) -> Int64:
+        """TT2000 [ns] at which accumulations start, counted from J2000."""
+        cycle = self.scenario.cycle
+        exact = Fraction(cycle.ticks * NS, cycle.hertz)  # in lowest terms the product stays below 2**63 up to 2100
+        return np.asarray(number * exact.numerator // exact.denominator, np.int64)
+
+
+def simulate_day(
+    mission: Mission,
+    instrument: Instrument,
+    day: date,
+    out: Path,
+    *,
+    seed: int,
+    faults: tuple[Fault, ...] = (),
+    hours: float = 24,
+) -> Simulated:
+    """Raw files from the day's first midnight on, with the truth in `truth/`.
+
+    Raises ConfigurationError, CalibrationError, or StorageError if `out` holds other data under these names.
+    """
+    _check(mission, day, seed, hours, faults)
+    run = _run(instrument, day, seed, hours)
+    stream = Stream(
+        name=STREAM,
+        folder=out,
+        file_name=file_name,
+        cap=run.scenario.file_bytes,
+        faults=faults,
+        start=run.midnight,
+        stop=run.midnight + round(hours * 3600 * NS),
+        random=np.random.default_rng([seed, day.toordinal(), 1]),
+    )
+    truth = []
+    for packets, rows in _pieces(run):
+        stream.add(packets)
+        truth.append(rows)
+    stream.close()
+    write_faults(out / "truth" / f"spani_faults_{day:%Y%m%d}.csv", stream.done)
+    write_once(out / "truth" / f"spani_{day:%Y%m%d}.csv", pl.concat(truth).write_csv().encode())
+    plasma.write_truth(plasma.read_scenario(), run.midnight, round(hours * 3600), out)
+    log.info("simulate day=%s files=%d packets=%d bytes=%d", day, len(stream.files), stream.packets, stream.written)
+    return Simulated(tuple(stream.files), stream.packets, stream.written, tuple(stream.done))
+
+
+def _check(mission: Mission, day: date, seed: int, hours: float, faults: tuple[Fault, ...]) -> None:
+    if seed < 0:
+        raise ConfigurationError(f"seed {seed}: is negative. Choose 0 or more.")
+    if not 0 < hours <= 24 * 31:
+        raise ConfigurationError(f"hours {hours:g}: is not above 0 and at most 744 (31 days). Choose fewer hours.")
+    if not mission.valid_time.start <= day < mission.valid_time.stop:
+        raise ConfigurationError(
+            f"day {day}: lies outside {mission.valid_time.start} to {mission.valid_time.stop}, the valid time of "
+            f"{mission.name}. Choose a day within."
+        )
+    for fault in faults:
+        if fault.stream != STREAM:
+            raise ConfigurationError(f"fault {fault.kind} at {fault.start}: stream {fault.stream!r}. Use {STREAM}.")
+
+
+def _run(instrument: Instrument, day: date, seed: int, hours: float) -> Run:
+    scenario, midnight = read_scenario(), tt2000_of_day(day)
+    period = scenario.cycle.ticks / scenario.cycle.hertz
+    first = int(np.ceil(midnight / NS / period))
+    stop = first + max(int(hours * 3600 / period), 1)
+    return Run(instrument, scenario, read_analyser(instrument, day), midnight, first, stop, seed)
+
+
+def file_name(tt2000: int) -> str:
+    """The MOC's name of a file by the UTC of its first packet: `hermes_SPANI_l0_2026213-000000_v0.bin`."""
+    second = np.datetime64(int(unix_ns_from_tt2000(tt2000)) // NS, "s").item()
+    return f"hermes_SPANI_l0_{second:%Y%j-%H%M%S}_v0.bin"
+
+
+def _pieces(run: Run) -> Iterator[tuple[Packets, pl.DataFrame]]:
+    """Packets and truth of a few minutes at a time."""
+    for first in range(run.first, run.stop, PIECE):
+        number = np.arange(first, min(first + PIECE, run.stop), dtype=np.int64)
+        random = np.random.default_rng([run.seed, first, 2])
+        winds = _winds(run, number)
+        attenuator = _attenuator(run, winds["h"])
+        counts = _counts(run, winds, attenuator, random)
+        yield _packets(run, number, counts, attenuator, random), _truth(run, number, winds, attenuator)
+
+
+def _winds(run: Run, number: Int64) -> dict[str, Wind]:
+    """The three species in the instrument's frame in the middle of each accumulation."""
+    scenario, half = plasma.read_scenario(), (run.times(number + 1) - run.times(number)) // 2
+    tt2000 = run.times(number) + half
+    state = plasma.plasma_at(scenario, tt2000, run.midnight)
+    bus = plasma.attitude_at(scenario, tt2000).inv().apply(state.velocity_gse_km_s)
+    velocity = np.asarray(bus @ run.analyser.to_bus, np.float64)
+    parts = {"h": np.ones(len(number)), "he": state.alpha_ratio, "o": state.oxygen_ratio}
+    heat = run.scenario.temperature_ratio
+    return {
+        name: Wind(state.density_cm3 * part, velocity, state.proton_temperature_ev * heat[name])
+        for name, part in parts.items()
+    }
+
+
+def _attenuator(run: Run, protons: Wind) -> Int64:
+    """The position of the attenuator in each accumulation."""
+    rule, analyser = run.scenario.attenuator, run.analyser
+    dead = peak_rate(analyser, analyser.species[0], protons) * analyser.dead_time_s
+    return np.where(dead > rule.in_above_dead_part, rule.in_position, rule.out_position).astype(np.int64)
+
+
+def _counts(run: Run, winds: dict[str, Wind], attenuator: Int64, random: np.random.Generator) -> list[Int64]:
+    """Counts [n, a, e, d] of each species."""
+    analyser = run.analyser
+    live = np.full(len(attenuator), (1 << run.scenario.sweeps_log2) * analyser.step_s)
+    weakened = live / np.array([analyser.attenuation[int(position)] for position in attenuator])
+    events = [draw_events(analyser, s, winds[s.name], weakened, random) for s in analyser.species]
+    return counted(analyser, events, live, random)
+
+
+def _packets(run: Run, number: Int64, counts: list[Int64], attenuator: Int64, random: np.random.Generator) -> Packets:
+    """Packets of the three species and of the rates, in time order."""
+    analyser, values = run.analyser, _header(run, number, attenuator)
+    made = []
+    for species, count in zip(analyser.species, counts, strict=True):
+        codes = compress(count).reshape(*count.shape[:2], -1)[:, :, analyser.places].reshape(len(count), -1)
+        peak = np.argmax(count.sum(axis=(1, 3))[:, ::-1], axis=1)
+        own = {"species": np.full(len(number), species.number), "codes": codes, "peak_bin": peak}
+        table = {"table_id": np.full(len(number), analyser.table_id)}
+        made.append(_assembled(run, species.name, number, {**values, **own, **table}))
+    rates = _rates(run, sum(count.sum(axis=(2, 3)) for count in counts), random)
+    return in_time_order([*made, _assembled(run, "rates", number, {**values, **rates})])
+
+
+def _assembled(run: Run, name: str, number: Int64, values: dict[str, Int64]) -> Packets:
+    return assemble(run.instrument.packet(name), number % SEQUENCE_MODULUS, run.times(number), values)
+
+
+def _header(run: Run, number: Int64, attenuator: Int64) -> dict[str, Int64]:
+    """Time, flags and status of each accumulation; bits that are not named are 0."""
+    clock, ones = run.instrument.clock, np.ones(len(number), np.int64)
+    met = met_from_tt2000(clock, run.times(number))
+    return {
+        clock.coarse: met // NS,
+        clock.fine or "": met % NS * clock.fine_ticks_per_second // NS,
+        "log_compressed": ones,
+        "summed": ones,
+        "sweeps_log2": ones * run.scenario.sweeps_log2,
+        "cycle": number % (U16_MAX + 1),
+        "attenuator": attenuator,
+        "high_voltage_on": ones,
+        "high_voltage_mode": ones * run.scenario.high_voltage_mode,
+    }
+
+
+def _rates(run: Run, valid: Int64, random: np.random.Generator) -> dict[str, Int64]:
+    """Counters of each anode [n, a]: an ion that makes a valid event made a start and a stop; others made only one."""
+    rule, cycle = run.scenario.rates, run.scenario.cycle
+    noise = rule.noise_per_s * cycle.ticks / cycle.hertz
+    lost_stop, lost_start = 1 / rule.stop_efficiency - 1, 1 / rule.start_efficiency - 1
+    start = valid + random.poisson(valid * lost_stop + noise)
+    stop = valid + random.poisson(valid * lost_start + noise)
+    counters = {"start": start, "stop": stop, "valid": valid}
+    return {name: np.minimum(values, U16_MAX) for name, values in counters.items()}
+
+
+def _truth(run: Run, number: Int64, winds: dict[str, Wind], attenuator: Int64) -> pl.DataFrame:
+    """What was simulated in each accumulation, by the time of its packets; velocity in the instrument's frame."""
+    protons = winds["h"]
+    columns: dict[str, Float64 | Int64] = {"epoch_tt2000": run.times(number), "attenuator": attenuator}
+    columns |= {f"{name}_density_cm3": wind.density_cm3 for name, wind in winds.items()}
+    columns |= {f"{name}_temperature_ev": wind.temperature_ev for name, wind in winds.items()}
+    columns |= {f"velocity_{axis}_km_s": protons.velocity_km_s[:, i] for i, axis in enumerate("xyz")}
+    return pl.DataFrame(columns).with_columns(pl.col(pl.Float64).round_sig_figs(8))
