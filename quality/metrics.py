@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import polars as pl
 
@@ -42,14 +43,28 @@ def measure_day(
     """
     _check_columns(table, frame)
     measures = [*_table_measures(table), *_column_measures(table), *_alarm_measures(table, limits)]
-    expressions = [measure.cast(pl.Float64).alias(str(i)) for i, (_, _, measure) in enumerate(measures)]
+    expressions = {str(i): measure.cast(pl.Float64).alias(str(i)) for i, (_, _, measure) in enumerate(measures)}
+    row: dict[str, Any] = {}
+    # Column by column, so that the cells of a day's arrays stream by: beside what needs all rows they would not.
+    for name, numbers in _by_list_column(table, measures).items():
+        columns = [name] if name else [c.name for c in table.columns if not c.is_list]
+        chosen = frame.select(columns).select(expressions[number] for number in numbers)
+        row |= chosen.collect(engine="streaming").row(0, named=True)
     if is_packet_table(table):
-        expressions.append(pl.col("apid").unique().sort().implode().alias("apids"))
-    row = frame.select(expressions).collect(engine="streaming").row(0, named=True)
+        row["apids"] = frame.select(pl.col("apid").unique()).collect(engine="streaming")["apid"].sort().to_list()
     values: list[Value] = [(column, metric, row[str(i)]) for i, (column, metric, _) in enumerate(measures)]
     if is_packet_table(table):
         values += [*_gap_values(gaps, row["apids"]), *_quarantine_values(quarantine)]
     return pl.DataFrame(values, schema=SCHEMA, orient="row").with_columns(pl.col("value").fill_nan(None))
+
+
+def _by_list_column(table: Table, measures: list[Measure]) -> dict[str, list[str]]:
+    """Numbers of the measures of each list column, and under '' of all others."""
+    lists = {column.name for column in table.columns if column.is_list}
+    groups: dict[str, list[str]] = {}
+    for number, (column, _, _) in enumerate(measures):
+        groups.setdefault(column if column in lists else "", []).append(str(number))
+    return groups
 
 
 def is_packet_table(table: Table) -> bool:
