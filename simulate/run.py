@@ -12,10 +12,15 @@ from lake.definitions import Definitions, Instrument, Mission
 from lake.errors import ConfigurationError
 from simulate.faults import Fault, read_faults
 from simulate.files import Simulated
+from simulate.request import check_faults
 
 
 class Simulator(Protocol):
     """A module `simulate.<mission>.<instrument>`."""
+
+    def stream_names(self) -> tuple[str, ...]:
+        """Names of its streams of files, by which faults are given."""
+        ...
 
     def simulate_day(
         self,
@@ -51,8 +56,8 @@ def simulate(  # noqa: PLR0913, PLR0917
 ) -> Simulated:
     """Raw files of one instrument, or of all that can be simulated, from the day's first midnight on.
 
-    Raises ConfigurationError if there is no simulator, DefinitionError if the faults cannot be read, StorageError if
-    `out` holds other data under the same names.
+    Raises ConfigurationError if there is no simulator, or none with the stream of a fault, DefinitionError if the
+    faults cannot be read, StorageError if `out` holds other data under the same names.
     """
     available = available_simulators(definitions)
     wanted = [name for name in available if name.split("/") == [mission, instrument or name.split("/")[1]]]
@@ -60,7 +65,21 @@ def simulate(  # noqa: PLR0913, PLR0917
         asked = f"{mission}/{instrument}" if instrument else mission
         raise ConfigurationError(f"{asked}: has no simulator. Use one of {', '.join(available) or '(none)'}.")
     faults = read_faults(faults_path) if faults_path else ()
-    done = [_simulate_one(definitions.mission(mission), name, day, out, seed, faults, hours) for name in wanted]
+    simulators = {name: _simulator(name) for name in wanted}
+    check_faults(faults, [stream for simulator in simulators.values() for stream in simulator.stream_names()])
+    whole = definitions.mission(mission)
+    done = [
+        simulator.simulate_day(
+            whole,
+            whole.instrument(name.split("/")[1]),
+            day,
+            out,
+            seed=seed,
+            faults=tuple(fault for fault in faults if fault.stream in simulator.stream_names()),
+            hours=hours,
+        )
+        for name, simulator in simulators.items()
+    ]
     return Simulated(
         files=tuple(path for d in done for path in d.files),
         packets=sum(d.packets for d in done),
@@ -69,9 +88,5 @@ def simulate(  # noqa: PLR0913, PLR0917
     )
 
 
-def _simulate_one(
-    mission: Mission, name: str, day: date, out: Path, seed: int, faults: tuple[Fault, ...], hours: float
-) -> Simulated:
-    simulator = cast("Simulator", import_module(f"simulate.{name.replace('/', '.')}"))
-    instrument = mission.instrument(name.split("/")[1])
-    return simulator.simulate_day(mission, instrument, day, out, seed=seed, faults=faults, hours=hours)
+def _simulator(name: str) -> Simulator:
+    return cast("Simulator", import_module(f"simulate.{name.replace('/', '.')}"))

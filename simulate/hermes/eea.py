@@ -11,14 +11,14 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from lake.clock import NS, met_from_tt2000, tt2000_of_day, unix_ns_from_tt2000
+from lake.clock import NS, met_from_tt2000, tt2000_of_day
 from lake.definitions import Instrument, Mission
-from lake.errors import ConfigurationError
 from simulate.faults import Fault
 from simulate.files import Simulated, Stream, write_faults, write_once
 from simulate.hermes import plasma
@@ -34,13 +34,20 @@ from simulate.hermes.eea_sweeps import (
     read_analyser,
     read_scenario,
 )
+from simulate.hermes.l0_names import l0_name
 from simulate.packets import SEQUENCE_MODULUS, Packets, assemble
+from simulate.request import check_request, whole_seconds
 
 log = logging.getLogger(__name__)
 
-STREAM = "sci"
+STREAM = "eea"
 SCIENCE = 1  # SHEID
 US_NS = 1000
+
+
+def stream_names() -> tuple[str, ...]:
+    """Names of its streams of files."""
+    return (STREAM,)
 
 
 def simulate_day(
@@ -57,12 +64,12 @@ def simulate_day(
 
     Raises ConfigurationError, CalibrationError, or StorageError if `out` holds other data under these names.
     """
-    _check(mission, day, seed, hours, faults)
+    check_request(mission, instrument, day, seed, hours, faults, stream_names())
     run = Run(instrument, day, seed, hours)
     stream = Stream(
         name=STREAM,
         folder=out,
-        file_name=file_name,
+        file_name=partial(l0_name, "EEA"),
         cap=run.scenario.file_bytes,
         faults=faults,
         start=run.midnight,
@@ -73,29 +80,6 @@ def simulate_day(
         stream.add(packets)
     stream.close()
     return _finish(run, stream, out)
-
-
-def _check(mission: Mission, day: date, seed: int, hours: float, faults: tuple[Fault, ...]) -> None:
-    if seed < 0:
-        raise ConfigurationError(f"seed {seed}: is negative. Choose 0 or more.")
-    if not 0 < hours <= 24 * 31:
-        raise ConfigurationError(f"hours {hours:g}: is not above 0 and at most 744 (31 days). Choose fewer hours.")
-    if not mission.valid_time.start <= day < mission.valid_time.stop:
-        raise ConfigurationError(
-            f"day {day}: lies outside {mission.valid_time.start} to {mission.valid_time.stop}, the valid time of "
-            f"{mission.name}. Choose a day within."
-        )
-    for fault in faults:
-        if fault.stream != STREAM:
-            raise ConfigurationError(
-                f"fault {fault.kind} at {fault.start}: there is no stream {fault.stream!r}. Use {STREAM}."
-            )
-
-
-def file_name(tt2000: int) -> str:
-    """The name of a file by the UTC of its first packet: `hermes_EEA_l0_2026213-000000_v0.bin`."""
-    second = np.datetime64(int(unix_ns_from_tt2000(tt2000)) // NS, "s").item()
-    return f"hermes_EEA_l0_{second:%Y%j-%H%M%S}_v0.bin"
 
 
 @dataclass
@@ -122,7 +106,7 @@ class Run:
     @property
     def seconds(self) -> int:
         """How long the run is."""
-        return max(round(self.hours * 3600), 1)
+        return whole_seconds(self.hours)
 
     @property
     def stop(self) -> int:
@@ -162,7 +146,7 @@ class Run:
         met = met_from_tt2000(clock, times[sent])
         ticks = met % NS * clock.fine_ticks_per_second // NS
         fields = {clock.coarse: met // NS, str(clock.fine): ticks, "sheid": np.full_like(step, SCIENCE), "step": step}
-        return assemble(self.instrument.packet(STREAM), sequence, times[sent], {**fields, **columns})
+        return assemble(self.instrument.packet("sci"), sequence, times[sent], {**fields, **columns})
 
 
 def _with_pulses(anodes: Int64) -> Int64:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,20 +18,26 @@ import polars as pl
 
 from lake.clock import DAY_NS, NS, met_from_tt2000, tt2000_from_met, tt2000_of_day, unix_ns_from_tt2000
 from lake.definitions import Instrument, Mission
-from lake.errors import ConfigurationError
 from simulate.faults import Fault
 from simulate.files import Simulated, Stream, write_faults, write_once
+from simulate.hermes.l0_names import l0_name
 from simulate.hermes.merit_events import event_words
 from simulate.hermes.merit_response import Counted, Response, count, read_response, true_rates
 from simulate.hermes.merit_scenario import MeritScenario, read_merit_scenario
 from simulate.hermes.plasma import Plasma, PlasmaScenario, plasma_at, read_scenario, write_truth
 from simulate.packets import SEQUENCE_MODULUS, Int64, Packets, SequenceCounts, Words, assemble, in_time_order
+from simulate.request import check_request, whole_seconds
 
 log = logging.getLogger(__name__)
 
 STREAM = "merit"
 CHUNK_S = 1800  # made at once
 EVENT_WORDS = 4
+
+
+def stream_names() -> tuple[str, ...]:
+    """Names of its streams of files."""
+    return (STREAM,)
 
 
 def simulate_day(
@@ -47,12 +54,12 @@ def simulate_day(
 
     Raises ConfigurationError, CalibrationError, or StorageError if `out` holds other data under these names.
     """
-    _check(mission, day, seed, hours, faults)
+    check_request(mission, instrument, day, seed, hours, faults, stream_names())
     run = Run(instrument, day, seed, hours)
     stream = Stream(
         name=STREAM,
         folder=out,
-        file_name=file_name,
+        file_name=partial(l0_name, "MERIT"),
         cap=run.scenario.file_cap_bytes,
         faults=faults,
         start=run.midnight,
@@ -63,29 +70,6 @@ def simulate_day(
         stream.add(packets)
     stream.close()
     return _finish(run, stream, out)
-
-
-def _check(mission: Mission, day: date, seed: int, hours: float, faults: tuple[Fault, ...]) -> None:
-    if seed < 0:
-        raise ConfigurationError(f"seed {seed}: is negative. Choose 0 or more.")
-    if not 0 < hours <= 24 * 31:
-        raise ConfigurationError(f"hours {hours:g}: is not above 0 and at most 744 (31 days). Choose fewer hours.")
-    if not mission.valid_time.start < day < mission.valid_time.stop:
-        raise ConfigurationError(
-            f"day {day}: does not lie between {mission.valid_time.start}, in which the clock begins, and "
-            f"{mission.valid_time.stop}. Choose a day within."
-        )
-    for fault in faults:
-        if fault.stream != STREAM:
-            raise ConfigurationError(
-                f"fault {fault.kind} at {fault.start}: there is no stream {fault.stream!r}. Use {STREAM}."
-            )
-
-
-def file_name(tt2000: int) -> str:
-    """The L0 file's name by the UTC of its first packet: `hermes_MERIT_l0_2026213-120000_v0.bin`."""
-    second = np.datetime64(int(unix_ns_from_tt2000(tt2000)) // NS, "s").item()
-    return f"hermes_MERIT_l0_{second:%Y%j-%H%M%S}_v0.bin"
 
 
 @dataclass
@@ -124,7 +108,7 @@ class Run:
         self.scenario: MeritScenario = read_merit_scenario()
         self.around: PlasmaScenario = read_scenario()
         self.midnight = tt2000_of_day(day)
-        self.seconds = max(int(hours * 3600), 1)
+        self.seconds = whole_seconds(hours)
         self.stop = self.midnight + self.seconds * NS
         self.truth = Truth()
         self._response_day, self._response = day, read_response(instrument, day)

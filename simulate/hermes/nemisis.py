@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +29,13 @@ from lake.definitions import Instrument, Mission
 from lake.errors import ConfigurationError
 from simulate.faults import Fault
 from simulate.files import Simulated, Stream, write_faults, write_table
+from simulate.hermes.l0_names import l0_name
 from simulate.hermes.nemisis_clock import PACKET_S, Tones, clock_bytes, shown_times
 from simulate.hermes.nemisis_scenario import NemisisScenario, read_nemisis_scenario
 from simulate.hermes.nemisis_sensors import SENSORS, Sensor, parameter, read_sensors, temperature_words
 from simulate.hermes.plasma import PlasmaScenario, attitude_at, plasma_at, read_scenario, write_truth
 from simulate.packets import Int64, Packets, SequenceCounts, assemble
+from simulate.request import check_request, whole_seconds
 
 Float64 = npt.NDArray[np.float64]
 
@@ -46,6 +49,11 @@ TRUTH_HEADER = (
     *("pkt_id", "timed_by_tone", "slot_dropped_before", "tone_tt2000", "first_sample_tt2000", "last_sample_tt2000"),
     *(f"{name}_{axis}_nt" for name in ("b_gse", "host_pni1_bus") for axis in "xyz"),
 )
+
+
+def stream_names() -> tuple[str, ...]:
+    """Names of its streams of files."""
+    return (STREAM,)
 
 
 def simulate_day(
@@ -63,12 +71,12 @@ def simulate_day(
     `truth/attitude_<yyyymmdd>.csv` has the form of the instrument's calibration of that name.
     Raises ConfigurationError, CalibrationError, or StorageError if `out` holds other data under these names.
     """
-    _check(mission, day, seed, hours, faults)
+    check_request(mission, instrument, day, seed, hours, faults, stream_names())
     run = Run(instrument, day, seed, hours)
     stream = Stream(
         name=STREAM,
         folder=out,
-        file_name=file_name,
+        file_name=partial(l0_name, "NEM"),
         cap=run.scenario.file_cap_bytes,
         faults=faults,
         start=run.midnight,
@@ -81,29 +89,6 @@ def simulate_day(
     return _finish(run, stream, out)
 
 
-def _check(mission: Mission, day: date, seed: int, hours: float, faults: tuple[Fault, ...]) -> None:
-    if seed < 0:
-        raise ConfigurationError(f"seed {seed}: is negative. Choose 0 or more.")
-    if not 0 < hours <= 24 * 31:
-        raise ConfigurationError(f"hours {hours:g}: is not above 0 and at most 744 (31 days). Choose fewer hours.")
-    if not mission.valid_time.start < day < mission.valid_time.stop:
-        raise ConfigurationError(
-            f"day {day}: does not lie between {mission.valid_time.start}, in which the clock begins, and "
-            f"{mission.valid_time.stop}. Choose a day within."
-        )
-    for fault in faults:
-        if fault.stream != STREAM:
-            raise ConfigurationError(
-                f"fault {fault.kind} at {fault.start}: there is no stream {fault.stream!r}. Use {STREAM}."
-            )
-
-
-def file_name(tt2000: int) -> str:
-    """The L0 file's name by the UTC of its first packet: `hermes_NEM_l0_2026213-120000_v0.bin`."""
-    second = np.datetime64(int(unix_ns_from_tt2000(tt2000)) // NS, "s").item()
-    return f"hermes_NEM_l0_{second:%Y%j-%H%M%S}_v0.bin"
-
-
 class Run:
     """One simulation from midnight on: its tones, its sensors, its sequence counts and its truth."""
 
@@ -112,7 +97,7 @@ class Run:
         self.scenario: NemisisScenario = read_nemisis_scenario()
         self.around: PlasmaScenario = read_scenario()
         self.midnight = tt2000_of_day(day)
-        self.seconds = max(int(hours * 3600), 1)
+        self.seconds = whole_seconds(hours)
         self.stop = self.midnight + self.seconds * NS
         self.tones = self._tones()
         self.isr_count = self.tones.isr_count(parameter(instrument, day, "isr_phase_ticks"))

@@ -11,17 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from lake.clock import NS, met_from_tt2000, tt2000_of_day, unix_ns_from_tt2000
+from lake.clock import NS, met_from_tt2000, tt2000_of_day
 from lake.definitions import Instrument, Mission
-from lake.errors import ConfigurationError
 from simulate.faults import Fault
 from simulate.files import Simulated, Stream, write_faults, write_once
 from simulate.hermes import plasma
+from simulate.hermes.l0_names import l0_name
 from simulate.hermes.spani_ions import (
     Analyser,
     Float64,
@@ -35,6 +36,7 @@ from simulate.hermes.spani_ions import (
 )
 from simulate.hermes.spani_scenario import Scenario, read_scenario
 from simulate.packets import SEQUENCE_MODULUS, Packets, assemble, in_time_order
+from simulate.request import check_request, whole_seconds
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,11 @@ class Run:
         return np.asarray(number * exact.numerator // exact.denominator, np.int64)
 
 
+def stream_names() -> tuple[str, ...]:
+    """Names of its streams of files."""
+    return (STREAM,)
+
+
 def simulate_day(
     mission: Mission,
     instrument: Instrument,
@@ -76,16 +83,16 @@ def simulate_day(
 
     Raises ConfigurationError, CalibrationError, or StorageError if `out` holds other data under these names.
     """
-    _check(mission, day, seed, hours, faults)
+    check_request(mission, instrument, day, seed, hours, faults, stream_names())
     run = _run(instrument, day, seed, hours)
     stream = Stream(
         name=STREAM,
         folder=out,
-        file_name=file_name,
+        file_name=partial(l0_name, "SPANI"),
         cap=run.scenario.file_bytes,
         faults=faults,
         start=run.midnight,
-        stop=run.midnight + round(hours * 3600 * NS),
+        stop=run.midnight + whole_seconds(hours) * NS,
         random=np.random.default_rng([seed, day.toordinal(), 1]),
     )
     truth = []
@@ -95,24 +102,9 @@ def simulate_day(
     stream.close()
     write_faults(out / "truth" / f"spani_faults_{day:%Y%m%d}.csv", stream.done)
     write_once(out / "truth" / f"spani_{day:%Y%m%d}.csv", pl.concat(truth).write_csv().encode())
-    plasma.write_truth(plasma.read_scenario(), run.midnight, round(hours * 3600), out)
+    plasma.write_truth(plasma.read_scenario(), run.midnight, whole_seconds(hours), out)
     log.info("simulate day=%s files=%d packets=%d bytes=%d", day, len(stream.files), stream.packets, stream.written)
     return Simulated(tuple(stream.files), stream.packets, stream.written, tuple(stream.done))
-
-
-def _check(mission: Mission, day: date, seed: int, hours: float, faults: tuple[Fault, ...]) -> None:
-    if seed < 0:
-        raise ConfigurationError(f"seed {seed}: is negative. Choose 0 or more.")
-    if not 0 < hours <= 24 * 31:
-        raise ConfigurationError(f"hours {hours:g}: is not above 0 and at most 744 (31 days). Choose fewer hours.")
-    if not mission.valid_time.start <= day < mission.valid_time.stop:
-        raise ConfigurationError(
-            f"day {day}: lies outside {mission.valid_time.start} to {mission.valid_time.stop}, the valid time of "
-            f"{mission.name}. Choose a day within."
-        )
-    for fault in faults:
-        if fault.stream != STREAM:
-            raise ConfigurationError(f"fault {fault.kind} at {fault.start}: stream {fault.stream!r}. Use {STREAM}.")
 
 
 def _run(instrument: Instrument, day: date, seed: int, hours: float) -> Run:
@@ -121,12 +113,6 @@ def _run(instrument: Instrument, day: date, seed: int, hours: float) -> Run:
     first = int(np.ceil(midnight / NS / period))
     stop = first + max(int(hours * 3600 / period), 1)
     return Run(instrument, scenario, read_analyser(instrument, day), midnight, first, stop, seed)
-
-
-def file_name(tt2000: int) -> str:
-    """The MOC's name of a file by the UTC of its first packet: `hermes_SPANI_l0_2026213-000000_v0.bin`."""
-    second = np.datetime64(int(unix_ns_from_tt2000(tt2000)) // NS, "s").item()
-    return f"hermes_SPANI_l0_{second:%Y%j-%H%M%S}_v0.bin"
 
 
 def _pieces(run: Run) -> Iterator[tuple[Packets, pl.DataFrame]]:

@@ -16,15 +16,20 @@ import numpy as np
 
 from lake.clock import NS, unix_ns_from_tt2000
 from lake.definitions import Instrument, Mission
-from lake.errors import ConfigurationError
 from simulate.faults import Fault
 from simulate.files import Simulated, Stream, write_faults, write_table
 from simulate.padre.meddea_run import Run
-from simulate.padre.meddea_scenario import Scenario, read_scenario
+from simulate.padre.meddea_scenario import read_scenario
+from simulate.request import check_request
 
 log = logging.getLogger(__name__)
 
 RATE_HEADER = ("start_time", "expected_rate", "counted", "sent", "dropped", "sunlit", "flare")
+
+
+def stream_names() -> tuple[str, ...]:
+    """Names of its streams of files."""
+    return tuple(read_scenario().files.streams)
 
 
 def simulate_day(  # noqa: PLR0913
@@ -43,8 +48,7 @@ def simulate_day(  # noqa: PLR0913
     Raises ConfigurationError, CalibrationError, or StorageError if `out` holds other data under these names.
     """
     scenario = read_scenario()
-    _check(mission, day, seed, hours)
-    _check_faults(faults, scenario)
+    check_request(mission, instrument, day, seed, hours, faults, stream_names())
     run = Run(instrument, scenario, day, seed, hours, baseline)
     streams = _streams(run, out, faults)
     for name, packets in run.packets():
@@ -52,27 +56,6 @@ def simulate_day(  # noqa: PLR0913
     for stream in streams.values():
         stream.close()
     return _finish(run, list(streams.values()), out)
-
-
-def _check(mission: Mission, day: date, seed: int, hours: float) -> None:
-    if seed < 0:
-        raise ConfigurationError(f"seed {seed}: is negative. Choose 0 or more.")
-    if not 0 < hours <= 24 * 31:
-        raise ConfigurationError(f"hours {hours:g}: is not above 0 and at most 744 (31 days). Choose fewer hours.")
-    if not mission.valid_time.start <= day < mission.valid_time.stop:
-        raise ConfigurationError(
-            f"day {day}: lies outside {mission.valid_time.start} to {mission.valid_time.stop}, the valid time of "
-            f"{mission.name}. Choose a day within."
-        )
-
-
-def _check_faults(faults: tuple[Fault, ...], scenario: Scenario) -> None:
-    for fault in faults:
-        if fault.stream not in scenario.files.streams:
-            raise ConfigurationError(
-                f"fault {fault.kind} at {fault.start}: there is no stream {fault.stream!r}. "
-                f"Use one of {', '.join(scenario.files.streams)}."
-            )
 
 
 def _streams(run: Run, out: Path, faults: tuple[Fault, ...]) -> dict[str, Stream]:

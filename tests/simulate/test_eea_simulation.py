@@ -189,7 +189,7 @@ def test_files_close_at_their_size(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_gap_is_taken_out_and_written_down(tmp_path: Path):
-    gap = Fault(kind="gap", stream="sci", start=timedelta(seconds=10), stop=timedelta(seconds=12))
+    gap = Fault(kind="gap", stream="eea", start=timedelta(seconds=10), stop=timedelta(seconds=12))
     done = run(tmp_path, faults=(gap,))
     assert len(done.faults) == 1
     assert 300 < done.faults[0].packets < 340

@@ -17,7 +17,8 @@ from lake.clock import NS, tt2000_of_day
 from lake.errors import ConfigurationError
 from lake.names import parse_name
 from simulate.faults import Fault
-from simulate.hermes.merit import file_name, simulate_day
+from simulate.hermes.l0_names import l0_name
+from simulate.hermes.merit import simulate_day
 from simulate.hermes.merit_response import count, read_response, true_rates
 from simulate.hermes.merit_scenario import read_merit_scenario
 from simulate.hermes.plasma import plasma_at, read_scenario
@@ -199,7 +200,7 @@ def test_a_gap_takes_packets_of_both_kinds_and_is_written_down(tmp_path: Path) -
         ({"seed": -1}, "negative"),
         ({"hours": 0}, "hours 0"),
         ({"hours": 745}, "744"),
-        ({"day": date(2000, 1, 1)}, "the clock begins"),
+        ({"day": date(2000, 1, 1)}, "the clock of merit begins"),
         ({"day": date(2051, 1, 1)}, "Choose a day"),
         (
             {"faults": (Fault(kind="truncate", stream="eea", start=timedelta(0)),)},
@@ -214,4 +215,4 @@ def test_what_cannot_be_simulated_is_refused(tmp_path: Path, changes: dict, reas
 
 
 def test_file_names_count_the_days_of_the_year() -> None:
-    assert file_name(tt2000_of_day(date(2026, 1, 1)) + 3661 * NS) == "hermes_MERIT_l0_2026001-010101_v0.bin"
+    assert l0_name("MERIT", tt2000_of_day(date(2026, 1, 1)) + 3661 * NS) == "hermes_MERIT_l0_2026001-010101_v0.bin"

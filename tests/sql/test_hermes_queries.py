@@ -24,7 +24,7 @@ from transforms.engine import build_all
 DEFINITIONS = read_definitions(CHECKOUT / "missions")
 DAY = date(2026, 8, 1)
 HOURS = 0.035  # two minutes and six seconds
-FAULTS = "kind,stream,start,stop,count\ngap,sci,00:00:30,00:00:30.5,\n"
+FAULTS = "kind,stream,start,stop,count\ngap,eea,00:00:30,00:00:30.5,\n"
 
 
 @pytest.fixture(scope="module")
