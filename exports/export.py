@@ -22,6 +22,7 @@ from lake.clock import utc_now
 from lake.definitions import Instrument, Mission, Product, Table
 from lake.errors import CalibrationError, ExportError
 from lake.ledger import current_contents, fingerprint, read_contents, read_ops, release, standing_checks
+from lake.margins import Seen, files_of_margins
 from lake.reading import ARROW_TYPES, data_files, open_table
 from lake.store import Journal, Lake, sha256_of, writing
 from lake.tables import append_ops
@@ -58,6 +59,7 @@ class Books:
     exports: dict[tuple[str, date], dict[str, Any]]
     files: dict[str, dict[str, Any]]
     origins: pl.DataFrame
+    margins: dict[tuple[str, int, int], Seen]
 
 
 def export_all(
@@ -97,6 +99,7 @@ def _read_books(lake: Lake) -> Books:
         exports={(row["product"], row["day"]): row for row in exports.iter_rows(named=True)},
         files={row["file_sha256"]: row for row in files.iter_rows(named=True)},
         origins=current_contents(lake),
+        margins=held.margins,
     )
 
 
@@ -309,7 +312,8 @@ def _origin(lake: Lake, books: Books, table: Table, day: date) -> Origin:
     ancestors = lake.definitions.ancestors(table)
     sources = [t.address for t in ancestors if t.level == "l0"]
     rows = books.origins.filter(pl.col("table_name").is_in(sources), pl.col("day") == day, pl.col("new_rows") > 0)
-    files = [books.files[sha] for sha in rows["file_sha256"].unique().to_list() if sha in books.files]
+    hashes = {*rows["file_sha256"], *files_of_margins(lake.definitions, books.margins, table, day)}
+    files = [books.files[sha] for sha in hashes if sha in books.files]
     instrument = lake.definitions.instrument(table)
     names = {name for t in ancestors for name in (*t.calibrations, *t.optional_calibrations, *t.axis_calibrations)}
     calibrations = [c for name in names if (c := instrument.calibration(name, day)) is not None]

@@ -17,7 +17,7 @@ from lake.definition_calibrations import read_calibrations
 from lake.definition_tables import SHARED_COLUMNS, Entries, TableReader
 from lake.definition_text import build, build_at, numbered_rows, read_yaml, yaml_line
 from lake.definitions import Column, Definitions, Flag, Instrument, Limit, Mission, Product, Table
-from lake.errors import DefinitionError
+from lake.errors import CalibrationError, DefinitionError
 from lake.names import NameRules
 from lake.packet_definitions import Clock, Packet, PacketField
 
@@ -239,6 +239,7 @@ def _read_limits(path: Path, tables: list[Table]) -> tuple[Limit, ...]:
 
 
 def _check_calibrations(instrument: Instrument, folder: Path) -> None:
+    _check_axes(instrument)
     known = {c.name for c in instrument.calibrations}
     for table in instrument.tables:
         for name in (*table.calibrations, *table.axis_calibrations):
@@ -249,6 +250,18 @@ def _check_calibrations(instrument: Instrument, folder: Path) -> None:
                     f"{path} line {line} ({table.name}): there is no calibration {name}. "
                     f"Add {folder / 'calibration' / name}_<yyyymmdd>.csv or correct the name."
                 )
+
+
+def _check_axes(instrument: Instrument) -> None:
+    """Every file that gives an axis its values must fit it, whatever day it is valid from."""
+    axes = {axis.name: axis for table in instrument.tables for axis in table.axes if axis.calibration}
+    for axis in axes.values():
+        for calibration in instrument.calibrations:
+            if calibration.name == axis.calibration:
+                try:
+                    axis.resolved(calibration)
+                except CalibrationError as error:
+                    raise DefinitionError(str(error)) from None
 
 
 def _read_products(path: Path, tables: list[Table]) -> tuple[Product, ...]:

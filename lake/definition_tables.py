@@ -17,6 +17,9 @@ ORIGIN_COLUMNS = ("epoch_tt2000", "time", "quality_flag", "file_sha256", "byte_o
 SHARED_COLUMNS = {*ORIGIN_COLUMNS, "day", "packet_bytes", "apid", "sequence_flags"}
 
 
+LONGEST_MARGIN_S = 86_400  # only the neighbouring day is read
+
+
 class Entries(BaseModel):
     """Mappings of mappings, before their entries are read."""
 
@@ -160,9 +163,19 @@ class TableReader:
                 line = yaml_line(self.path, ("tables", table.name, "key"))
                 raise DefinitionError(f"{self.path} line {line} (key): there is no column {name}. Correct the name.")
         for name in table.margins:
-            if name not in table.inputs:
+            problem = self._margin_problem(table, name)
+            if problem:
                 line = yaml_line(self.path, ("tables", table.name, "margins"))
-                raise DefinitionError(f"{self.path} line {line} (margins): there is no input {name}. Correct the name.")
+                raise DefinitionError(f"{self.path} line {line} (margins): {problem}")
+
+    def _margin_problem(self, table: Table, keyword: str) -> str | None:
+        if keyword not in table.inputs:
+            return f"there is no input {keyword}. Correct the name."
+        if max(table.margins[keyword]) > LONGEST_MARGIN_S:
+            return f"{keyword} reaches farther than the neighbouring day. Give at most {LONGEST_MARGIN_S} s."
+        if "epoch_tt2000" not in self.tables[table.inputs[keyword]].by_name:
+            return f"{table.inputs[keyword]} has no column epoch_tt2000 by which rows could be within one. Remove it."
+        return None
 
     def _column_line(self, table: Table, column: str) -> int:
         """The line of the last entry of that name; the columns of a packet or of every L0 table have none."""

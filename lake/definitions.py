@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -83,7 +84,7 @@ class Axis(Noun):
     Its values are either even steps (`first`, `step`), or written one by one (`cells`), or the `column` of a dated
     calibration with one row for each cell, or there are only names (`labels`: the components of a vector). `minus` and
     `plus` are the distances from a value to the borders of its cell; from a calibration they come by `minus_column` and
-    `plus_column`.
+    `plus_column`. There, `key_column` numbers the rows, one more from row to row.
     """
 
     name: Name
@@ -96,6 +97,7 @@ class Axis(Noun):
     labels: tuple[str, ...] = ()
     calibration: Name | None = None
     column: Name | None = None
+    key_column: Name | None = None
     minus_column: Name | None = None
     plus_column: Name | None = None
     type: ColumnType = "float32"
@@ -133,13 +135,32 @@ class Axis(Noun):
 
     def resolved(self, calibration: Calibration) -> Axis:
         """The axis with the values of a calibration. Raises CalibrationError if they do not fit it."""
+        self._check_order(calibration)
         values = {
             "cells": self._cells(calibration, self.column),
             "minus": self._cells(calibration, self.minus_column),
             "plus": self._cells(calibration, self.plus_column),
         }
-        dated = {"calibration": None, "column": None, "minus_column": None, "plus_column": None}
+        dated = dict.fromkeys(("calibration", "column", "key_column", "minus_column", "plus_column"))
         return self.model_copy(update=dated | values)
+
+    def _check_order(self, calibration: Calibration) -> None:
+        """Rows are cells in their order; rows that were moved would give cells the values of others."""
+        values, keys = self._cells(calibration, self.column), self._cells(calibration, self.key_column)
+        steps = [later - value for value, later in pairwise(values)]
+        if not (all(step > 0 for step in steps) or all(step < 0 for step in steps)):
+            raise CalibrationError(
+                f"{calibration.path} ({self.column}): the values of axis {self.name} neither rise nor fall from row to "
+                "row. Put the rows in the order of the cells."
+            )
+        if any(later - key != 1 for key, later in pairwise(keys)):
+            raise CalibrationError(
+                f"{calibration.path} ({self.key_column}): does not count the rows of axis {self.name}. "
+                "Put them in order."
+            )
+        sizes = (*self._cells(calibration, self.minus_column), *self._cells(calibration, self.plus_column))
+        if any(size < 0 for size in sizes):
+            raise CalibrationError(f"{calibration.path}: axis {self.name} has a cell of negative size. Correct it.")
 
     def _cells(self, calibration: Calibration, column: str | None) -> tuple[float, ...]:
         if column is None:

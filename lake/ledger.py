@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import secrets
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -16,9 +18,13 @@ import yaml
 
 from lake.config import CHECKOUT
 from lake.definitions import Instrument, Mission, Table
-from lake.errors import ConfigurationError
+from lake.errors import ConfigurationError, DefinitionError
+from lake.leap_seconds import LEAP_SECONDS
+from lake.margins import Margin, Seen
 from lake.reading import scan, table_id
 from lake.store import Lake
+
+UNPACKERS = CHECKOUT / "ingest" / "unpackers"
 
 
 def new_run_id(now: datetime) -> str:
@@ -41,7 +47,10 @@ def fingerprint(*parts: object) -> str:
 
 
 def l0_definition(mission: Mission, instrument: Instrument) -> str:
-    """Fingerprint of everything that decoding depends on: clock, packet layouts, L0 columns; words are left out."""
+    """Fingerprint of everything that decoding depends on; words are left out.
+
+    That is: clock and leap seconds, packet layouts, the code of their unpackers, L0 columns, and the bits of flags.
+    """
     words = {"description", "unit", "label", "valid_min", "valid_max", "cadence_seconds"}
     packets = [_without(packet.model_dump(mode="json"), words) for packet in instrument.packets]
     tables = [
@@ -49,7 +58,40 @@ def l0_definition(mission: Mission, instrument: Instrument) -> str:
         for t in instrument.tables
         if t.level == "l0"
     ]
-    return fingerprint(instrument.clock.model_dump(), str(mission.valid_time), packets, tables)
+    unpackers = [code_shape(UNPACKERS / f"{packet.unpacker}.py") for packet in instrument.packets if packet.unpacker]
+    flags = [(flag.name, flag.bit) for flag in instrument.flags]
+    clock = (instrument.clock.model_dump(), LEAP_SECONDS, str(mission.valid_time))
+    return fingerprint(clock, packets, unpackers, tables, flags)
+
+
+@cache
+def code_shape(path: Path) -> str:
+    """sha256 of a module without comments and docstrings; empty if there is no such file.
+
+    The file is read, not imported: planning a night with nothing to do should not load scientific libraries.
+    Raises: DefinitionError if it is no Python.
+    """
+    if not path.exists():
+        return ""
+    tree = parsed(path)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_docstring(body[0]):
+            body[:] = body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+
+
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a module. Raises: DefinitionError with the line if it is no Python."""
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 1
+        raise DefinitionError(f"{path} line {line}: {error}. Correct the code.") from None
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _without(value: object, words: set[str]) -> object:
@@ -127,21 +169,35 @@ def _identity(there: dict[str, str]) -> pl.Expr:
 class Contents:
     """Content fingerprints of table-days and the last run of each; kept up to date while a plan runs.
 
-    `outdated` are L0 table-days whose files have to be decoded again before anything is built from them.
+    `outdated` are L0 table-days whose files have to be decoded again before anything is built from them. `margins` is
+    what ops.margins knows, `read` the margins that were read since.
     """
 
     known: dict[tuple[str, date], str]
     outdated: set[tuple[str, date]] = field(default_factory=set)
     runs: dict[tuple[str, date], dict[str, Any]] = field(default_factory=dict)
+    margins: dict[tuple[str, int, int], Seen] = field(default_factory=dict)
+    read: list[Margin] = field(default_factory=list)
 
 
 def read_contents(lake: Lake) -> Contents:
     """Contents of all table-days: L0 from the files that contributed, higher levels from their last good run."""
     runs = last_runs(lake)
-    built = {key: str(run["content"]) for key, run in runs.items() if run["status"] == "done"}
+    # A day without rows that had nothing to be made of has no content: nothing depends on it.
+    built = {key: str(run["content"]) for key, run in runs.items() if run["status"] == "done" and run["content"]}
     decodes = _last_decodes(lake).with_columns(holds=_holds(lake))
     outdated = set(decodes.filter(~pl.col("holds")).select("table_name", "day").iter_rows())
-    return Contents(_l0_contents(decodes.filter("holds")) | built, outdated, runs)
+    return Contents(_l0_contents(decodes.filter("holds")) | built, outdated, runs, read_margins(lake))
+
+
+def read_margins(lake: Lake) -> dict[tuple[str, int, int], Seen]:
+    """What table-days saw of their neighbouring days."""
+    return {
+        (row["source"], row["start_tt2000"], row["stop_tt2000"]): Seen(
+            row["content"], row["fingerprint"], tuple(json.loads(row["files"]))
+        )
+        for row in read_ops(lake, "margins").iter_rows(named=True)
+    }
 
 
 @cache

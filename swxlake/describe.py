@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 
 from lake.definitions import Axis, Table
-from lake.ledger import current_contents, read_ops, standing_checks
+from lake.ledger import current_contents, read_margins, read_ops, standing_checks
+from lake.margins import files_of_margins
 from lake.reading import scan
 from lake.store import Lake
 from swxlake.outcome import Outcome
@@ -98,6 +99,7 @@ def describe_day(lake: Lake, table: Table, day: date) -> Outcome:
         "checks that do not hold": _broken(lake, table, day),
         "runs": _rows(lake, "runs", "table_name", table, day, ["run_id", "reason", "rows", "status", "error"])[-5:],
         "raw files": _files(lake, table, day),
+        "raw files of neighbouring days": _files_beside(lake, table, day),
     }
     outcome.tables = {title: rows for title, rows in sections.items() if rows}
     if not outcome.tables:
@@ -132,6 +134,13 @@ def _files(lake: Lake, table: Table, day: date) -> list[dict[str, Any]]:
     joined = origins.join(files, on="file_sha256").join(spans, on=["table_name", "file_sha256"], how="left")
     columns = ["table_name", "name", "rows", "new_rows", "first_byte", "last_packet_at", "bytes_quarantined"]
     return joined.sort("table_name", "name").select(columns).to_dicts()
+
+
+def _files_beside(lake: Lake, table: Table, day: date) -> list[dict[str, Any]]:
+    """Raw files of the day before and after with packets that lie in the margins of the table-day."""
+    hashes = files_of_margins(lake.definitions, read_margins(lake), table, day)
+    files = read_ops(lake, "files").filter(pl.col("file_sha256").is_in(list(hashes)))
+    return files.unique("file_sha256").sort("name").select("name", "bytes", "bytes_quarantined").to_dicts()
 
 
 def _byte_range(lake: Lake, table: Table, day: date) -> pl.DataFrame:

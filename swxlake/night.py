@@ -111,8 +111,13 @@ def transform(lake: Lake, selection: Selection) -> Outcome:
     facts = {"table_days_built": len(built.done), "rows": rows, "failed": len(built.failed)}
     outcome = Outcome(facts={"transform": facts})
     outcome.notes += _outdated(lake)
-    outcome.problems += [f"{step.table.address}@{step.day}: {error}" for step, error in built.failed]
+    outcome.problems += [_named(f"{step.table.address}@{step.day}", error) for step, error in built.failed]
     return outcome
+
+
+def _named(place: str, error: str) -> str:
+    """The error with its place in front, once."""
+    return error if error.startswith(place) else f"{place}: {error}"
 
 
 def transform_plan(lake: Lake, selection: Selection) -> Outcome:

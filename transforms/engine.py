@@ -9,7 +9,6 @@ content does not make its dependents out of date.
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib
 import importlib.util
 import json
@@ -27,14 +26,15 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lake.clock import utc_now
+from lake.clock import day_bounds, utc_now
 from lake.definitions import Calibration, Column, Table
 from lake.errors import CalibrationError, DefinitionError, TransformError
-from lake.ledger import Contents, fingerprint, read_contents, release, table_definition
+from lake.leap_seconds import LEAP_SECONDS
+from lake.ledger import Contents, code_shape, fingerprint, parsed, read_contents, release, table_definition
+from lake.margins import PLANNED, margins, rows_about, rows_within, seen
 from lake.reading import arrow_schema, scan, table_id
 from lake.store import Lake
 from lake.tables import append_ops, keeps_rows, replace_day
-from transforms.inputs import SEEN, inputs_of, margins_of
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,12 @@ class Step:
     @property
     def fingerprint(self) -> str:
         """sha256 of everything the result depends on."""
-        return fingerprint(_decisive(self.depends_on))
+        return fingerprint(self.depends_on)
+
+    @property
+    def has_input(self) -> bool:
+        """False if the day's inputs hold nothing of their own, so that only its margins do, if anything."""
+        return any(content for part, content in self.depends_on.items() if part.startswith("input "))
 
 
 def ordered(lake: Lake) -> list[Table]:
@@ -75,52 +80,60 @@ def steps(
     # An input that failed still holds the rows of its last good run: wait until it is built.
     waiting = {day for (address, day), run in contents.runs.items() if address in inputs and run["status"] == "failed"}
     waiting |= {day for address, day in contents.outdated if address in inputs}
+    waiting |= {day for day in present | stale if _beside_outdated(lake, contents, table, day)}
     anew = not keeps_rows(lake, table)  # the first day that is written drops all others, so all are built
     for day in sorted((present | stale) - waiting):
         if days is not None and day not in days and not anew:
             continue
         run = contents.runs.get((table.address, day))
-        depends_on = _depends_on(lake, contents, table, day, run)
+        depends_on = _depends_on(lake, contents, table, day)
         reason = _reason(run, depends_on)
         reason = reason or ("forced" if force else "table made anew" if anew else None)
         if reason:
             yield Step(table, day, reason, depends_on)
 
 
+def _beside_outdated(lake: Lake, contents: Contents, table: Table, day: date) -> bool:
+    """True if a neighbouring day has to be decoded again before its margin can be read."""
+    return any((m.source.address, m.day) in contents.outdated for m in margins(lake.definitions, table, day))
+
+
 def _reached(lake: Lake, contents: Contents, table: Table, present: set[date]) -> set[date]:
-    """Days without input of their own of which a neighbour holds rows: the end of a packet's samples, for example."""
+    """Days without input of their own of which a neighbour holds rows: the end of a packet's samples, for example.
+
+    Before the first calibration there is nothing to be made of them.
+    """
     if not table.margins:
         return set()
+    needed = (*table.calibrations, *table.axis_calibrations)
     beside = {day + timedelta(days=step) for day in present for step in (-1, 1)} - present
-    margins = {
-        day: margins_of(lake, contents, table, day, contents.runs.get((table.address, day))) for day in sorted(beside)
-    }
-    return {day for day, found in margins.items() if any(_decisive(found).values())}
+    calibrated = {d for d in beside if all(_calibrations(lake, table, d, needed)[name] for name in needed)}
+    return {day for day in calibrated if any(_margin_parts(lake, contents, table, day).values())}
 
 
-def _depends_on(lake: Lake, contents: Contents, table: Table, day: date, run: dict[str, Any] | None) -> dict[str, str]:
+def _depends_on(lake: Lake, contents: Contents, table: Table, day: date) -> dict[str, str]:
     parts = {"definition": table_definition(table), "code": _code_fingerprint(_module_of(table))}
     for name, calibration in _calibrations(lake, table, day, (*table.calibrations, *table.axis_calibrations)).items():
         parts[f"calibration {name}"] = calibration.sha256 if calibration else ""
     for name in table.inputs.values():
         address = f"{table.mission}.{name}"
         parts[f"input {address}"] = contents.known.get((address, day), "")
-    return parts | margins_of(lake, contents, table, day, run)
+    return parts | _margin_parts(lake, contents, table, day)
+
+
+def _margin_parts(lake: Lake, contents: Contents, table: Table, day: date) -> dict[str, str]:
+    found = margins(lake.definitions, table, day)
+    return {margin.name: seen(lake, contents, margin).fingerprint for margin in found}
 
 
 def _reason(run: dict[str, Any] | None, depends_on: dict[str, str]) -> str | None:
     if run is None:
         return "new"
-    before, depends_on = _decisive(json.loads(str(run["depends_on"]))), _decisive(depends_on)
+    before: dict[str, str] = json.loads(str(run["depends_on"]))
     changed = [key for key in sorted(before | depends_on) if before.get(key) != depends_on.get(key)]
     if changed:
         return ", ".join(f"{key} changed" for key in changed)
     return None if run["status"] == "done" else "failed before"
-
-
-def _decisive(depends_on: dict[str, str]) -> dict[str, str]:
-    """What a result depends on, without the contents of neighbouring days of which only the margins count."""
-    return {part: content for part, content in depends_on.items() if not part.startswith(SEEN)}
 
 
 def _calibrations(lake: Lake, table: Table, day: date, names: tuple[str, ...]) -> dict[str, Calibration | None]:
@@ -145,27 +158,15 @@ def transform_of(table: Table) -> Transform:
 
 @cache
 def _code_fingerprint(module_name: str) -> str:
-    """sha256 of a transform module and of the transforms modules it imports, without comments and docstrings.
-
-    The files are read, not imported: planning a night with nothing to do should not load scientific libraries.
-    """
+    """sha256 of a transform module and of the transforms modules it imports, without comments and docstrings."""
     trees: dict[str, ast.Module] = {}
     waiting = [module_name]
     while waiting:
         name = waiting.pop()
         if name not in trees:
-            trees[name] = _tree(name)
+            trees[name] = parsed(_source(name))
             waiting += _transforms_imported(trees[name])
-    return fingerprint([(name, _shape_of(trees[name])) for name in sorted(trees)])
-
-
-def _tree(module_name: str) -> ast.Module:
-    path = _source(module_name)
-    try:
-        return ast.parse(path.read_text(encoding="utf-8"))
-    except (SyntaxError, ValueError) as error:
-        line = getattr(error, "lineno", None) or 1
-        raise DefinitionError(f"{path} line {line}: {error}. Correct the code.") from None
+    return fingerprint([(name, code_shape(_source(name))) for name in sorted(trees)], LEAP_SECONDS)
 
 
 def _source(module_name: str) -> Path:
@@ -200,18 +201,6 @@ def _submodules(module_name: str, names: list[str]) -> list[str]:
     return [f"{module_name}.{name}" for name in names] if path is not None and path.name == "__init__.py" else []
 
 
-def _shape_of(tree: ast.Module) -> str:
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and _is_docstring(body[0]):
-            body[:] = body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
-
-
-def _is_docstring(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
 @dataclass
 class Built:
     """Outcome of building table-days."""
@@ -228,6 +217,7 @@ def build_all(
     for table in _chosen(lake, tables):
         for step in list(steps(lake, contents, table, days, force)):
             _build_step(lake, contents, step, run_id, built)
+    append_ops(lake, "margins", rows_about(contents, run_id))
     return built
 
 
@@ -239,7 +229,7 @@ def plan_all(
     for table in _chosen(lake, tables):
         for step in list(steps(lake, contents, table, days, force)):
             planned.append(step)
-            contents.known[table.address, step.day] = f"planned {step.fingerprint}"
+            contents.known[table.address, step.day] = f"{PLANNED}{step.fingerprint}"
             contents.runs[table.address, step.day] = {"status": "planned", "depends_on": _as_json(step.depends_on)}
     return planned
 
@@ -258,24 +248,32 @@ def _build_step(lake: Lake, contents: Contents, step: Step, run_id: str, built: 
     try:
         rows = build_day(lake, contents, step.table, step.day)
         written = replace_day(lake, step.table, step.day, rows, {"run_id": run_id, "fingerprint": step.fingerprint})
+        content = written.content if written.rows or step.has_input else ""
         row |= {
             "rows": written.rows,
             "status": "done",
             "error": None,
-            "content": written.content,
+            "content": content,
             "table_id": table_id(lake, step.table),
         }
-        contents.known[step.table.address, step.day] = written.content
+        _note(contents, step, content)
         built.done.append((step, written.rows))
     except (CalibrationError, TransformError) as error:
         row |= {"rows": 0, "status": "failed", "error": str(error), "content": None, "table_id": ""}
-        contents.known.pop((step.table.address, step.day), None)
+        _note(contents, step, "")
         built.failed.append((step, str(error)))
     row |= {"input_rows": _input_rows(lake, contents, step), "seconds": time.perf_counter() - clock}
     append_ops(lake, "runs", [row])
     contents.runs[step.table.address, step.day] = row
     message = "transform table=%s day=%s rows=%d seconds=%.1f status=%s"
     log.info(message, step.table.address, step.day, row["rows"], row["seconds"], row["status"])
+
+
+def _note(contents: Contents, step: Step, content: str) -> None:
+    """What later steps of this run see of the table-day; nothing if it failed, or was made of nothing to nothing."""
+    contents.known.pop((step.table.address, step.day), None)
+    if content:
+        contents.known[step.table.address, step.day] = content
 
 
 def _run_row(step: Step, run_id: str, started: datetime) -> dict[str, Any]:
@@ -318,16 +316,34 @@ def _pieces(lake: Lake, contents: Contents, table: Table, day: date) -> Iterator
             raise CalibrationError(
                 f"{table.address}@{day}: no calibration {name} is valid. Add {folder}/{name}_<yyyymmdd>.csv."
             )
-    arguments: dict[str, Any] = {**inputs_of(lake, contents, table, day), **calibrations}
+    arguments: dict[str, Any] = {**_inputs(lake, contents, table, day), **calibrations}
     if table.margins:
         arguments["day"] = day
     made = transform_of(table)(lake.definitions.on_day(table, day), **arguments)
     empty = True
     for frame in [made.collect(engine="streaming")] if isinstance(made, pl.LazyFrame) else made:
         empty = False
-        yield conform(table, day, frame)
+        rows = conform(table, day, frame)
+        if table.margins:
+            _check_day(table, day, rows)
+        yield rows
     if empty:
         yield arrow_schema(table, stored=True).empty_table()
+
+
+def _inputs(lake: Lake, contents: Contents, table: Table, day: date) -> dict[str, pl.LazyFrame]:
+    """The rows of each input by the transform's keyword, with those of its margins.
+
+    Rows that an earlier definition may have left in a day without content do not count.
+    """
+    frames: dict[str, pl.LazyFrame] = {}
+    for keyword, name in table.inputs.items():
+        source = lake.definitions.tables[f"{table.mission}.{name}"]
+        parts = [scan(lake, source, [day] if contents.known.get((source.address, day)) else [])]
+        around = [margin for margin in margins(lake.definitions, table, day) if margin.keyword == keyword]
+        parts += [rows_within(lake, margin) for margin in around if contents.known.get((source.address, margin.day))]
+        frames[keyword] = pl.concat(parts) if len(parts) > 1 else parts[0]
+    return frames
 
 
 def conform(table: Table, day: date, frame: pl.DataFrame) -> pa.Table:
@@ -349,6 +365,14 @@ def conform(table: Table, day: date, frame: pl.DataFrame) -> pa.Table:
         if problem:
             raise TransformError(f"{where}: {column.name} {problem}")
     return rows
+
+
+def _check_day(table: Table, day: date, rows: pa.Table) -> None:
+    """Raises TransformError if a transform gives rows of the neighbouring days that it was shown."""
+    first, stop = day_bounds(day)
+    times = rows["epoch_tt2000"]
+    if len(times) and (pc.min(times).as_py() < first or pc.max(times).as_py() >= stop):
+        raise TransformError(f"{table.address}@{day}: has rows of another day. Leave out those of the margins.")
 
 
 def _misfit(table: Table, column: Column, values: pa.ChunkedArray) -> str | None:

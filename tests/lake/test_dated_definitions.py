@@ -75,13 +75,24 @@ def test_a_day_without_a_calibration_of_the_axis_is_refused(missions: Path) -> N
         ("middle,below_v,above_v\n1,1,1\n2,1,1\n", r"\(middle_v\): axis part needs a number in each row"),
         ("middle_v,below_v,above_v\n1,1,1\nx,1,1\n", "is no number"),
         ("middle_v,below_v,above_v\n1,1,1\n2,,1\n", r"\(below_v\): axis part needs a number in each row"),
+        ("middle_v,below_v,above_v\n1,1,1\n1,1,1\n", r"\(middle_v\): the values of axis part neither rise nor fall"),
+        ("middle_v,below_v,above_v\n1,1,1\n2,1,-1\n", "axis part has a cell of negative size"),
     ],
 )
 def test_a_calibration_that_does_not_fit_the_axis_is_refused(missions: Path, text: str, complaint: str) -> None:
     dated(missions)
     calibrate(missions, "width_20240916", text)
-    with pytest.raises((CalibrationError, DefinitionError), match=complaint):
-        part(read_definitions(missions), DAY)
+    with pytest.raises(DefinitionError, match=complaint):
+        read_definitions(missions)
+
+
+def test_rows_that_were_moved_are_refused_by_their_numbers(missions: Path) -> None:
+    edit(missions, "tables.yaml", AXIS, DATED.replace("column: middle_v", "column: middle_v, key_column: place", 1))
+    calibrate(missions, "width_20240101", "place,middle_v,below_v,above_v\n0,1,1,1\n1,3,1,1\n")
+    assert part(read_definitions(missions), DAY).values == (1, 3)
+    calibrate(missions, "width_20250101", "place,middle_v,below_v,above_v\n1,3,1,1\n0,1,1,1\n")
+    with pytest.raises(DefinitionError, match=r"width_20250101.csv \(place\): does not count the rows of axis part"):
+        read_definitions(missions)
 
 
 @pytest.mark.parametrize(

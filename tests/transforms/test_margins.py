@@ -10,11 +10,14 @@ import pytest
 
 from lake.definition_files import read_definitions
 from lake.errors import DefinitionError
+from lake.ledger import read_contents
+from lake.margins import files_of_margins
 from lake.reading import scan
 from lake.store import Lake
 from lake.tables import DayFiles
-from tests.toy import DAY, L1, QL, TRANSFORMS, receive
+from tests.toy import DAY, L0, L1, QL, TRANSFORMS, receive, table_rows
 from tests.transforms.test_engine import again, build, code, definition, done, lake, planned, rewrite, values
+from transforms.engine import steps
 
 __all__ = ["code", "lake"]  # fixtures
 
@@ -82,7 +85,7 @@ def test_a_neighbour_that_comes_later_rebuilds_the_day(sums: Lake) -> None:
     receive(sums, "a", [1], DAY)
     build(sums)
     receive(sums, "b", [5], AFTER)
-    assert (L1, DAY, f"margin after {L1.replace('l1', 'l0')} changed") in planned(sums)
+    assert (L1, DAY, "margin after tick changed") in planned(sums)
     build(sums)
     assert values(sums, L1, DAY) == [6]
     assert planned(sums) == []
@@ -94,32 +97,97 @@ def test_a_neighbour_that_changes_outside_the_margin_does_not(sums: Lake) -> Non
     build(sums)
     receive(sums, "c", [0, 0, 9], AFTER + timedelta(days=1))
     days = [day for table, day, _ in done(build(sums)) if table == L1]
-    assert days == [AFTER + timedelta(days=n) for n in range(3)]
+    assert days == [AFTER + timedelta(days=n) for n in range(3)]  # the last one is reached and empty
 
 
-def test_margins_are_read_only_where_the_neighbour_changed(sums: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_built_is_what_was_planned(sums: Lake) -> None:
     receive(sums, "a", [1], BEFORE)
     receive(sums, "b", [5], DAY)
     build(sums)
-    build(sums)  # the days beside the data, which hold nothing
-    monkeypatch.setattr("transforms.inputs._fingerprint", lambda rows: pytest.fail("a margin was read again"))
+    receive(sums, "c", [7], DAY)
+    plan = planned(sums)
+    assert (L1, BEFORE, "margin after tick changed") in plan
+    assert (L1, AFTER, "margin before tick changed") in plan
+    plan.remove((QL, AFTER, "new"))  # a plan cannot know that nothing comes of a day that is only reached
+    assert done(build(sums)) == plan
+
+
+@pytest.mark.parametrize("change", ["nothing", "outside the margin"])
+def test_margins_are_read_only_where_the_neighbour_changed(
+    sums: Lake, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    receive(sums, "a", [1], DAY)
+    receive(sums, "b", [5, 6], AFTER)
+    build(sums)
+    if change == "outside the margin":
+        late = table_rows(sums.definitions.tables[L0], [9, 9, 9], "c" * 64, AFTER).slice(2)
+        monkeypatch.setattr("tests.toy.table_rows", lambda *_: late)
+        receive(sums, "c", [9], AFTER)
+        assert (L1, DAY) not in {(table, day) for table, day, _ in done(build(sums))}
+    monkeypatch.setattr("lake.margins._read", lambda *_: pytest.fail("a margin was read again"))
     assert planned(sums) == []
 
 
-def test_a_day_that_only_its_neighbour_reaches_is_built(sums: Lake, code: Path) -> None:
-    rewrite(code, SUMS.replace(".filter(own)", ""))
+def test_a_day_that_only_its_neighbour_reaches_is_built_and_empty_says_nothing(sums: Lake) -> None:
     receive(sums, "a", [3], DAY)
     assert {day for table, day, _ in done(build(sums)) if table == L1} == {BEFORE, DAY, AFTER}
-    assert rows(sums, BEFORE) == 1
+    assert {day for table, day, _ in done(build(sums, force=True)) if table == QL} == {DAY}
+    contents = read_contents(sums)
+    assert (L1, AFTER) not in contents.known
+    assert planned(sums) == []
 
 
-def test_margins_name_an_input(lake: Lake) -> None:
+def test_before_the_first_calibration_no_day_is_reached(sums: Lake) -> None:
+    for path in definition(sums, "calibration").glob("*.csv"):
+        path.rename(path.with_name(f"gain_{DAY:%Y%m%d}.csv"))
+    lake = again(sums)
+    receive(lake, "a", [3], DAY)
+    built = build(lake)
+    assert built.failed == []
+    assert BEFORE not in {day for _, day, _ in done(built)}
+
+
+def test_rows_of_another_day_are_refused(sums: Lake, code: Path) -> None:
+    rewrite(code, SUMS.replace(".filter(own)", ""))
+    receive(sums, "a", [3], DAY)
+    receive(sums, "b", [5], AFTER)
+    assert "has rows of another day. Leave out those of the margins." in build(sums).failed[0][1]
+
+
+def test_a_day_waits_for_a_neighbour_that_is_decoded_again(sums: Lake) -> None:
+    receive(sums, "a", [1], DAY)
+    receive(sums, "b", [5], AFTER)
+    build(sums)
+    contents = read_contents(sums)
+    contents.known.pop((L0, AFTER))
+    contents.outdated.add((L0, AFTER))
+    assert {step.day for step in steps(sums, contents, sums.definitions.tables[L1], force=True)}.isdisjoint(
+        {DAY, AFTER}
+    )
+
+
+def test_raw_files_of_a_margin_belong_to_the_day(sums: Lake) -> None:
+    receive(sums, "a", [1], DAY)
+    receive(sums, "b", [5, 6], AFTER)
+    build(sums)
+    table = sums.definitions.tables[QL]
+    found = files_of_margins(sums.definitions, read_contents(sums).margins, table, DAY)
+    assert found == {"b".ljust(64, "0")}
+    assert files_of_margins(sums.definitions, read_contents(sums).margins, table, AFTER) == {"a".ljust(64, "0")}
+
+
+@pytest.mark.parametrize(
+    ("table", "margins", "complaint"),
+    [
+        ("inputs: {tick: box_l0_tick}", "{tock: [1, 1]}", "there is no input tock"),
+        ("inputs: {tick: box_l0_tick}", "{tick: [1, 86401]}", "tick reaches farther than the neighbouring day"),
+    ],
+)
+def test_impossible_margins_are_refused(lake: Lake, table: str, margins: str, complaint: str) -> None:
     tables = definition(lake, "tables.yaml")
     text = tables.read_text()
-    tables.write_text(
-        text.replace("inputs: {tick: box_l0_tick}", "inputs: {tick: box_l0_tick}\n    margins: {tock: [1, 1]}")
-    )
-    with pytest.raises(DefinitionError, match=r"tables.yaml line \d+ \(margins\): there is no input tock"):
+    tables.write_text(text.replace(table, f"{table}\n    margins: {margins}"))
+    with pytest.raises(DefinitionError, match=rf"tables.yaml line \d+ \(margins\): {complaint}"):
         read_definitions(lake.definitions.path)
 
 

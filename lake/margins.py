@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Margins: the rows at the end of the day before and at the beginning of the day after that a table-day depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from lake.clock import NS, day_bounds
+from lake.definitions import Definitions, Table
+from lake.reading import scan
+from lake.store import Lake
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from lake.ledger import Contents
+
+EPOCH = "epoch_tt2000"
+ORDER = (EPOCH, "file_sha256", "byte_offset")
+PLANNED = "planned "  # begins the content of a table-day that a plan would build
+
+
+@dataclass(frozen=True)
+class Margin:
+    """Rows of an input on a neighbouring day from TT2000 `start` up to, not including, `stop` [ns]."""
+
+    name: str
+    keyword: str
+    source: Table
+    day: date
+    start: int
+    stop: int
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """What identifies it in ops.margins."""
+        return self.source.address, self.start, self.stop
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a margin held when its day had a certain content: fingerprint, empty for no rows, and raw files if L0."""
+
+    content: str
+    fingerprint: str
+    files: tuple[str, ...] = ()
+
+
+def margins(definitions: Definitions, table: Table, day: date) -> Iterator[Margin]:
+    """The margins of a table-day."""
+    first, last = day_bounds(day)
+    for keyword, (before, after) in table.margins.items():
+        source = definitions.tables[f"{table.mission}.{table.inputs[keyword]}"]
+        if before:
+            start = first - int(before * NS)
+            yield Margin(f"margin before {keyword}", keyword, source, day - timedelta(days=1), start, first)
+        if after:
+            stop = last + int(after * NS)
+            yield Margin(f"margin after {keyword}", keyword, source, day + timedelta(days=1), last, stop)
+
+
+def rows_within(lake: Lake, margin: Margin) -> pl.LazyFrame:
+    """The rows of a margin."""
+    import polars as pl  # noqa: PLC0415  costs a second; decoding does without it
+
+    rows = scan(lake, margin.source, [margin.day])
+    return rows.filter(pl.col(EPOCH).is_between(margin.start, margin.stop, closed="left"))
+
+
+def seen(lake: Lake, contents: Contents, margin: Margin) -> Seen:
+    """What a margin holds. It is read only if its day has another content than when it was read last."""
+    content = contents.known.get((margin.source.address, margin.day), "")
+    if not content or content.startswith(PLANNED):
+        return Seen(content, content)
+    known = contents.margins.get(margin.key)
+    if known is None or known.content != content:
+        known = contents.margins[margin.key] = _read(lake, margin, content)
+        contents.read.append(margin)
+    return known
+
+
+def _read(lake: Lake, margin: Margin, content: str) -> Seen:
+    """Fingerprint of the rows, whatever order they came in."""
+    found = rows_within(lake, margin).collect()
+    if found.is_empty():
+        return Seen(content, "")
+    text = found.sort([name for name in ORDER if name in found.columns], maintain_order=True).write_ndjson()
+    files = sorted(found["file_sha256"].unique()) if margin.source.level == "l0" else []
+    return Seen(content, hashlib.sha256(text.encode()).hexdigest(), tuple(files))
+
+
+def rows_about(contents: Contents, run_id: str) -> list[dict[str, object]]:
+    """Rows for ops.margins about the margins that were read."""
+    about = {margin.key: margin for margin in contents.read}
+    return [
+        {
+            "source": margin.source.address,
+            "day": margin.day,
+            "start_tt2000": margin.start,
+            "stop_tt2000": margin.stop,
+            "content": contents.margins[key].content,
+            "fingerprint": contents.margins[key].fingerprint,
+            "files": json.dumps(contents.margins[key].files),
+            "run_id": run_id,
+        }
+        for key, margin in about.items()
+    ]
+
+
+def files_of_margins(
+    definitions: Definitions, known: dict[tuple[str, int, int], Seen], table: Table, day: date
+) -> set[str]:
+    """Hashes of raw files of neighbouring days with packets that a table-day, or what it descends from, saw."""
+    return {
+        sha256
+        for ancestor in definitions.ancestors(table)
+        for margin in margins(definitions, ancestor, day)
+        for sha256 in (known[margin.key].files if margin.key in known else ())
+    }
