@@ -27,7 +27,13 @@ from lake.store import Lake
 
 DAY = date(2026, 8, 1)
 STAGES = ("ingest", "transform", "check", "export")
-ROWS_OF = {"eea": "hermes.eea_l1_counts", "nemisis": "hermes.nemisis_l1_mag"}
+ROWS_OF = {
+    "eea": "hermes.eea_l1_counts",
+    "nemisis": "hermes.nemisis_l1_mag",
+    "spani": "hermes.spani_l1_counts",
+    "merit": "hermes.merit_l1_counts",
+}
+NIGHTS = (("eea", 0.24), ("eea", 2.4), ("eea", 24), ("nemisis", 24), ("spani", 2.4), ("merit", 24))
 SAMPLE = "hermes_EEA_l0_2023042-000000_v0.bin"
 SAMPLE_SECONDS = 20  # a little more than the sample lasts
 PACKET_BYTES = 72
