@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CPU time of a night with nothing new, on lakes that hold simulated telemetry; processes of their own, median of rounds.
+"""CPU time of a night with nothing new, on lakes of simulated telemetry; processes of their own, median of rounds.
 
 python -m bench.quiet_night --rounds 5
 """
