@@ -55,10 +55,10 @@ length of the stretch. Targets: a day of EEA at most 600 CPU s and 1,500 MB, a d
 {level_1}
 """
 
-LEVEL_1 = """The public ground-test file, repeated with running time and sequence counts to {megabytes:.0f} MB, from raw
-bytes to `hermes.eea_l1_counts`: {seconds:.1f} CPU s, {speed:.1f} MB per CPU s. The reference implementation was measured at 0.19
-to 0.26 MB per CPU s on the file itself, without its imports (it writes no tables and keeps no level 0): {low:.0f} to
-{high:.0f} times."""
+LEVEL_1 = """The public ground-test file, repeated with running time and sequence counts to {megabytes:.0f} MB, from
+raw bytes to `hermes.eea_l1_counts`: {seconds:.1f} CPU s, {speed:.1f} MB per CPU s. The reference implementation was
+measured at 0.19 to 0.26 MB per CPU s on the file itself, without its imports (it writes no tables and keeps no level
+0): {low:.0f} to {high:.0f} times."""
 
 
 def _level_1() -> str:

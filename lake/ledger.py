@@ -58,31 +58,40 @@ def l0_definition(mission: Mission, instrument: Instrument) -> str:
         for t in instrument.tables
         if t.level == "l0"
     ]
-    unpackers = [code_shape(UNPACKERS / f"{packet.unpacker}.py") for packet in instrument.packets if packet.unpacker]
+    paths = [UNPACKERS / f"{packet.unpacker}.py" for packet in instrument.packets if packet.unpacker]
+    unpackers = [read_code(path).shape for path in paths if path.exists()]
     flags = [(flag.name, flag.bit) for flag in instrument.flags]
     clock = (instrument.clock.model_dump(), LEAP_SECONDS, str(mission.valid_time))
     return fingerprint(clock, packets, unpackers, tables, flags)
 
 
-@cache
-def code_shape(path: Path) -> str:
-    """sha256 of a module without comments and docstrings; empty if there is no such file.
+@dataclass(frozen=True)
+class Code:
+    """A module: sha256 without comments and docstrings, and what it imports: modules, with names if `from`."""
 
-    The file is read, not imported: planning a night with nothing to do should not load scientific libraries.
+    shape: str
+    imported: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@cache
+def read_code(path: Path) -> Code:
+    """The code of a module; the file is read, not imported, as that might load scientific libraries for nothing.
+
     Raises: DefinitionError if it is no Python.
     """
-    if not path.exists():
-        return ""
-    tree = parsed(path)
+    tree = _parsed(path)
+    imported: list[tuple[str, tuple[str, ...]]] = []
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and _is_docstring(body[0]):
-            body[:] = body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and node.body and _is_docstring(node.body[0]):
+            node.body[:] = node.body[1:] or [ast.Pass()]
+        elif isinstance(node, ast.Import):
+            imported += [(alias.name, ()) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            imported.append((node.module, tuple(alias.name for alias in node.names)))
+    return Code(hashlib.sha256(ast.unparse(tree).encode()).hexdigest(), tuple(imported))
 
 
-def parsed(path: Path) -> ast.Module:
-    """The syntax tree of a module. Raises: DefinitionError with the line if it is no Python."""
+def _parsed(path: Path) -> ast.Module:
     try:
         return ast.parse(path.read_text(encoding="utf-8"))
     except (SyntaxError, ValueError) as error:

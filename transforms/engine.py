@@ -8,7 +8,6 @@ content does not make its dependents out of date.
 
 from __future__ import annotations
 
-import ast
 import importlib
 import importlib.util
 import json
@@ -30,7 +29,7 @@ from lake.clock import day_bounds, utc_now
 from lake.definitions import Calibration, Column, Table
 from lake.errors import CalibrationError, DefinitionError, TransformError
 from lake.leap_seconds import LEAP_SECONDS
-from lake.ledger import Contents, code_shape, fingerprint, parsed, read_contents, release, table_definition
+from lake.ledger import Code, Contents, fingerprint, read_code, read_contents, release, table_definition
 from lake.margins import PLANNED, margins, rows_about, rows_within, seen
 from lake.reading import arrow_schema, scan, table_id
 from lake.store import Lake
@@ -159,14 +158,14 @@ def transform_of(table: Table) -> Transform:
 @cache
 def _code_fingerprint(module_name: str) -> str:
     """sha256 of a transform module and of the transforms modules it imports, without comments and docstrings."""
-    trees: dict[str, ast.Module] = {}
+    codes: dict[str, Code] = {}
     waiting = [module_name]
     while waiting:
         name = waiting.pop()
-        if name not in trees:
-            trees[name] = parsed(_source(name))
-            waiting += _transforms_imported(trees[name])
-    return fingerprint([(name, code_shape(_source(name))) for name in sorted(trees)], LEAP_SECONDS)
+        if name not in codes:
+            codes[name] = read_code(_source(name))
+            waiting += _transforms_imported(codes[name])
+    return fingerprint([(name, codes[name].shape) for name in sorted(codes)], LEAP_SECONDS)
 
 
 def _source(module_name: str) -> Path:
@@ -184,16 +183,13 @@ def _find(module_name: str) -> Path | None:
     return Path(spec.origin) if spec is not None and spec.origin else None
 
 
-def _transforms_imported(tree: ast.Module) -> list[str]:
+def _transforms_imported(code: Code) -> list[str]:
     """Modules below transforms/ that a module imports; `from transforms import conversions` names one too."""
-    modules = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            modules += [node.module, *_submodules(node.module, [alias.name for alias in node.names])]
+    modules = [name for module, names in code.imported for name in (module, *_submodules(module, names))]
     return [name for name in modules if name.startswith("transforms.") and _find(name)]
 
 
-def _submodules(module_name: str, names: list[str]) -> list[str]:
+def _submodules(module_name: str, names: tuple[str, ...]) -> list[str]:
     """Which of the names imported from a package may be modules; looking below a plain module would import it."""
     if not f"{module_name}.".startswith("transforms."):
         return []

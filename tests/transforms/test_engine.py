@@ -18,7 +18,7 @@ import transforms
 from lake.config import CHECKOUT
 from lake.definition_files import read_definitions
 from lake.errors import DefinitionError, TransformError
-from lake.ledger import code_shape, read_ops
+from lake.ledger import read_code, read_ops
 from lake.reading import scan
 from lake.store import Lake
 from tests.toy import DAY, L1, QL, TRANSFORMS, receive, toy_lake
@@ -54,7 +54,7 @@ def forget() -> None:
     sys.dont_write_bytecode = True
     importlib.invalidate_caches()
     engine._code_fingerprint.cache_clear()
-    code_shape.cache_clear()
+    read_code.cache_clear()
 
 
 @pytest.fixture
