@@ -124,6 +124,19 @@ def calibration_rows(
     return frame.sort(key)
 
 
+def named_numbers(calibration: Calibration, *needed: str) -> dict[str, float]:
+    """The numbers of a calibration of rows name, value: the needed ones in their order, or else all of them.
+
+    Raises: CalibrationError if a needed name is missing, a name is there twice, or a value is no number.
+    """
+    rows = calibration_rows(calibration, key=("name",), numbers=("value",))
+    values = {str(name): float(value) for name, value in rows.select("name", "value").iter_rows()}
+    missing = [name for name in needed if name not in values]
+    if missing:
+        raise CalibrationError(f"{calibration.path}: there is no row {', '.join(missing)}. Add it with its value.")
+    return {name: values[name] for name in needed} if needed else values
+
+
 def _column_problem(frame: pl.DataFrame, name: str, number: bool, empty: bool) -> str | None:
     if name not in frame.columns:
         return "there is no such column. Add it to the header and to each row."
@@ -131,6 +144,8 @@ def _column_problem(frame: pl.DataFrame, name: str, number: bool, empty: bool) -
     if column.null_count() and not empty:
         return "a cell is empty. Fill it in."
     if number and not column.dtype.is_numeric() and column.null_count() < len(column):
+        return "a cell is no number. Correct it."
+    if number and column.dtype.is_float() and column.is_nan().any():
         return "a cell is no number. Correct it."
     return None
 

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
 
-from lake.clock import NS
+from lake.clock import NS, unix_ns_from_tt2000
 from lake.definitions import Table
 
 BLOCK = 64  # Rows with large arrays in one call: 6 MB of MeDDEA spectra.
@@ -62,6 +64,12 @@ def set_flags(table: Table, **conditions: pl.Expr) -> pl.Expr:
     return flags
 
 
+def flags_where(table: Table, conditions: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.int32]:
+    """The flags [n] of the conditions [n] that hold, together; for what is known as arrays. See `set_flags`."""
+    flags = [np.where(condition, table.flag(name), 0) for name, condition in conditions.items()]
+    return np.asarray(np.bitwise_or.reduce(flags), np.int32)
+
+
 def columns_of(table: Table, rows: pl.LazyFrame) -> pl.LazyFrame:
     """The columns of the table, in its order, without `day`."""
     return rows.select(column.name for column in table.columns if column.name != "day")
@@ -83,6 +91,36 @@ def flat(lists: pl.Series) -> NDArray[np.generic]:
     """All values of a column of lists, one after the other."""
     values: NDArray[np.generic] = lists.list.explode().to_numpy()
     return values
+
+
+def list_column(values: NDArray[Any], missing: NDArray[np.bool_] | None = None) -> pl.Series:
+    """A column of flat lists, one for each row of `values` [n, ...]; what is `missing` (same shape) or NaN is null.
+
+    The values are not copied unless they are out of order in memory.
+    """
+    cells = np.ascontiguousarray(values).reshape(-1)
+    empty = _empty_cells(cells, missing)
+    valid = np.packbits(~empty, bitorder="little") if empty.any() else None
+    offsets = np.arange(len(values) + 1, dtype=np.int64) * (len(cells) // max(len(values), 1))
+    # Put together from buffers: pa.array would load pandas first, which takes a second.
+    flat_cells = _arrow(pa.from_numpy_dtype(cells.dtype), len(cells), valid, cells)
+    lists = _arrow(pa.large_list(flat_cells.type), len(values), None, offsets, flat_cells)
+    return cast("pl.Series", pl.from_arrow(lists))
+
+
+def _empty_cells(cells: NDArray[Any], missing: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    unknown = np.isnan(cells) if cells.dtype.kind == "f" else np.zeros(cells.shape, np.bool_)
+    return unknown if missing is None else unknown | np.ascontiguousarray(missing).reshape(-1)
+
+
+def _arrow(kind: pa.DataType, size: int, valid: NDArray[Any] | None, data: NDArray[Any], *inside: pa.Array) -> pa.Array:
+    buffers = [None if valid is None else pa.py_buffer(valid), pa.py_buffer(data)]
+    return pa.Array.from_buffers(kind, size, buffers, children=[*inside])
+
+
+def utc_column(tt2000: ArrayLike) -> pl.Series:
+    """TT2000 [ns] as UTC to the microsecond below."""
+    return pl.Series(unix_ns_from_tt2000(tt2000) // 1000).cast(pl.Datetime("us", "UTC"))
 
 
 def time_blocks(rows: pl.LazyFrame, seconds: float) -> Iterator[pl.DataFrame]:

@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import cdflib
@@ -15,17 +15,23 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lake.clock import tt2000_of_day
+from exports.export import export_all
+from ingest.intake import take_in
+from lake.clock import day_bounds, tt2000_of_day, utc_now
 from lake.config import Settings
 from lake.definition_files import read_definitions
-from lake.ledger import read_ops
+from lake.ledger import new_run_id, read_ops
 from lake.reading import scan
 from lake.store import Lake
+from quality.checks import check_all
+from simulate.hermes import nemisis as simulator
+from simulate.hermes.l0_names import l0_name
 from simulate.hermes.plasma import Plasma, attitude_at, plasma_at, read_scenario
 from simulate.run import simulate
 from swxlake.night import Selection, ingest, run_night, transform
 from tests.hermes_nemisis import FLAGS, MISSIONS, flagged, vectors
 from tests.shared_data import shared_folder
+from transforms.engine import build_all
 
 DAY = date(2026, 8, 5)
 PRODUCTS = ("l1-mag", "l1-status", "l2-mag", "l3-ambient", "ql-mag")
@@ -119,6 +125,9 @@ def test_every_packet_has_a_status(night: Lake, truth: pl.DataFrame) -> None:
     assert (good["tone_tt2000"] == good["tone_tt2000_right"]).all()
     assert status["fg_temp_degc"].is_between(5, 19).all()
     assert not any(flagged(status, "rtc_invalid"))
+    # The simulated oscillator keeps its rate: only the steps of one counter lie between the tones and their line.
+    assert status["timing_residual_ns"].null_count() == 0
+    assert status["timing_residual_ns"].max() < 10_000  # type: ignore[operator]
 
 
 def test_the_host_s_square_wave_is_gone_from_the_ambient_field(ambient: pl.DataFrame, plasma: Plasma) -> None:
@@ -156,8 +165,9 @@ def test_the_host_s_field_at_the_inboard_sensor_is_found(ambient: pl.DataFrame, 
 
 def test_spikes_are_taken_out_of_level_2(night: Lake) -> None:
     level2 = rows(night, "l2_mag")
-    share = np.mean(flagged(level2, "despiked"))
-    assert 20 * 3 / 36_000 / 3 < share < 20 * 3 / 36_000 * 3  # three sensors, 20 spikes an hour each
+    for sensor in ("fg", "pni1", "pni2"):
+        share = np.mean(flagged(level2, f"despiked_{sensor}"))
+        assert 20 / 36_000 / 3 < share < 20 / 36_000 * 3  # 20 spikes an hour
     fg, quick = vectors(level2["fg_b_gse_nt"]), vectors(rows(night, "ql_mag")["fg_b_gse_nt"])
     ambient = np.linalg.norm(fg, axis=1)
     assert np.nanmax(ambient) < 25
@@ -218,6 +228,89 @@ def test_a_day_without_its_calibration_is_refused(tmp_path: Path) -> None:
     assert len(rows(lake, "l1_mag")) > 0
     assert rows(lake, "l2_mag").is_empty()
     assert rows(lake, "l3_ambient").is_empty()
-    failed = read_ops(lake, "runs").filter(status="failed", day=DAY)
-    assert set(failed["table_name"]) == {"hermes.nemisis_ql_mag", "hermes.nemisis_l2_mag"}
+    failed = read_ops(lake, "runs").filter(status="failed")
+    assert failed.select("table_name", "day").sort("table_name").rows() == [
+        ("hermes.nemisis_l2_mag", DAY),
+        ("hermes.nemisis_ql_mag", DAY),
+    ]
     assert failed["error"].str.contains(r"no calibration gain_offset is valid. Add .*gain_offset_<yyyymmdd>\.csv").all()
+
+
+# ---- over midnight -------------------------------------------------------------------------------------------------
+NEXT = DAY + timedelta(days=1)
+SAMPLES = {"l1_mag": 40, "ql_mag": 40, "l1_status": 1, "l2_mag": 40, "l3_ambient": 40}
+
+
+@pytest.fixture(scope="module")
+def two_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Folders of a file from five minutes before midnight and of one until five minutes after, and the truth in both.
+
+    The instrument is switched on at its first tone, so that nothing was sent before.
+    """
+    whole, *parts = (tmp_path_factory.mktemp(name) for name in ("whole", "before", "after"))
+    late = simulator.read_nemisis_scenario().model_copy(update={"first_tone_s": 86_100.3})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulator, "read_nemisis_scenario", lambda: late)
+        simulate(read_definitions(MISSIONS), "hermes", "nemisis", DAY, whole, 5, hours=24 + 5 / 60)
+    (file,) = whole.glob("*.bin")
+    tones = pl.read_csv(whole / "truth" / f"nemisis_{DAY:%Y%m%d}.csv")["tone_tt2000"].to_numpy()
+    first = int(np.searchsorted(tones + 3_100_000_000, day_bounds(NEXT)[0]))
+    octets, size = file.read_bytes(), file.stat().st_size // len(tones)
+    for folder, part, tone in zip(
+        parts, (octets[: first * size], octets[first * size :]), tones[[0, first]], strict=True
+    ):
+        (folder / l0_name("NEM", int(tone))).write_bytes(part)
+        shutil.copytree(whole / "truth", folder / "truth")
+    return parts[0], parts[1]
+
+
+@pytest.fixture(scope="module")
+def at_once(tmp_path_factory: pytest.TempPathFactory, two_files: tuple[Path, Path]) -> Lake:
+    """A lake that got both files in one night."""
+    lake = Lake(tmp_path_factory.mktemp("once"), read_definitions(MISSIONS))
+    receive(lake, *two_files)
+    return lake
+
+
+def receive(lake: Lake, *folders: Path) -> None:
+    """A night as far as level 3."""
+    take_in(lake, list(folders), new_run_id(utc_now()), utc_now(), 0)
+    assert not build_all(lake, new_run_id(utc_now())).failed
+
+
+def test_two_days_hold_every_sample_once(at_once: Lake, two_files: tuple[Path, Path]) -> None:
+    truth = pl.read_csv(two_files[0] / "truth" / f"nemisis_{DAY:%Y%m%d}.csv")
+    mag, midnight = rows(at_once, "l1_mag"), day_bounds(NEXT)[0]
+    assert len(mag) == 40 * len(truth) == 40 * 150
+    assert mag.select("pkt_id", "sample").is_unique().all()
+    both = mag.join(truth, on="pkt_id")
+    for sample, column in ((0, "first_sample_tt2000"), (39, "last_sample_tt2000")):
+        ends = both.filter(sample=sample)
+        assert (ends["epoch_tt2000"] - ends[column]).abs().max() <= 1000  # type: ignore[operator]
+    assert (mag["day"] == pl.Series([DAY, NEXT])[(mag["epoch_tt2000"] >= midnight).cast(pl.Int8)]).all()
+    # One packet has samples on both days, and came with the second file.
+    packets = mag.group_by("pkt_id").agg(pl.col("day").n_unique())
+    assert packets["day"].to_list().count(2) == 1
+    assert mag.filter(day=DAY)["epoch_tt2000"].max() > midnight - 101_000_000  # type: ignore[operator]
+
+
+def test_a_second_file_that_comes_a_night_later_gives_the_same(
+    tmp_path: Path, at_once: Lake, two_files: tuple[Path, Path]
+) -> None:
+    lake = Lake(tmp_path, read_definitions(MISSIONS))
+    receive(lake, two_files[0])
+    alone = rows(lake, "l1_mag")
+    assert (len(alone), len(alone.filter(day=NEXT))) == (40 * 75, 0)
+    receive(lake, two_files[1])
+    for name, samples in SAMPLES.items():
+        late, once = rows(lake, name), rows(at_once, name)
+        assert len(late) == 150 * samples
+        assert late.equals(once)
+    again = read_ops(lake, "runs").filter(pl.col("reason").str.contains("margin after"), day=DAY, status="done")
+    assert {"hermes.nemisis_l1_mag", "hermes.nemisis_l2_mag"} <= set(again["table_name"])
+    # What came with the second file is a part of the first day's product, so that file is one of its parents.
+    ambient = [lake.definitions.tables["hermes.nemisis_l3_ambient"]]
+    check_all(lake, new_run_id(utc_now()), ambient, {DAY})
+    assert len(export_all(lake, new_run_id(utc_now()), ambient, {DAY}).published) == 1
+    (parents,) = read_ops(lake, "exports").filter(day=DAY)["parents"]
+    assert json.loads(parents) == [file.name for folder in two_files for file in folder.glob("*.bin")]

@@ -175,37 +175,35 @@ def test_the_fluxgate_temperature_is_10_mv_a_kelvin(word: int, degrees: float) -
 
 
 # ---- spikes --------------------------------------------------------------------------------------------------------
-def hampel(values: list[float], window: int, sigmas: float, floor: float) -> list[bool]:
-    """The filter as its definition says, the ends mirrored."""
-    half, n, found = window // 2, len(values), []
-    for i, value in enumerate(values):
-        around = []
-        for j in range(i - half, i + half + 1):
-            k = j % (2 * n)
-            around.append(values[k] if k < n else values[2 * n - 1 - k])
-        median = statistics.median(around)
-        deviation = statistics.median(abs(v - median) for v in around)
-        found.append(abs(value - median) > max(floor, sigmas * 1.4826022185056018 * deviation))
+def hampel(times: list[int], values: list[float], rule: SpikeRule) -> list[bool]:
+    """The filter as its definition says: places to either side, up to a silence; more than half a window of values."""
+    half, found = rule.window // 2, []
+    breaks = [0, *(i + 1 for i, (a, b) in enumerate(pairwise(times)) if b - a > rule.gap_ns), len(times)]
+    for first, stop in pairwise(breaks):
+        for i in range(first, stop):
+            around = [v for v in values[max(first, i - half) : min(stop, i + half + 1)] if not math.isnan(v)]
+            if math.isnan(values[i]) or len(around) <= half:
+                found.append(False)
+                continue
+            median = statistics.median(around)
+            deviation = statistics.median(abs(v - median) for v in around)
+            limit = max(rule.floor_nt, rule.sigmas * 1.4826022185056018 * deviation)
+            found.append(abs(values[i] - median) > limit)
     return found
 
 
 @pytest.mark.parametrize("length", [1, 2, 5, 10, 20, 21, 22, 300])
 @pytest.mark.parametrize(("window", "sigmas"), [(21, 6.0), (21, 2.0), (5, 3.0)])
-def test_a_plain_loop_finds_the_same_spikes(length: int, window: int, sigmas: float) -> None:
+@pytest.mark.parametrize(("unknown", "silences"), [(0.0, 0.0), (0.1, 0.0), (0.5, 0.0), (0.1, 0.05)])
+def test_a_plain_loop_finds_the_same_spikes(
+    length: int, window: int, sigmas: float, unknown: float, silences: float
+) -> None:
     rng = np.random.default_rng(length)
     values = np.rint(rng.normal(0, 5, length) * 2) / 2 + np.where(rng.random(length) < 0.05, 80, 0)
-    found = spikes(values, SpikeRule(window, sigmas, 0.5))
-    assert found.tolist() == hampel(values.tolist(), window, sigmas, 0.5)
-
-
-def test_values_that_are_not_known_are_left_out_of_the_windows() -> None:
-    values = np.random.default_rng(1).normal(0, 5, 100)
-    values[[3, 40, 41, 99]] = np.nan
-    values[60] = 100
-    found = spikes(values, SpikeRule(21, 6, 0.5))
-    known = ~np.isnan(values)
-    assert found[known].tolist() == hampel(values[known].tolist(), 21, 6, 0.5)
-    assert not found[~known].any()
+    values[rng.random(length) < unknown] = np.nan
+    steps = np.where(rng.random(length) < silences, 1000, rng.choice([1, 2], length))
+    times, rule = np.cumsum(steps), SpikeRule(window, sigmas, 0.5, 3)
+    assert spikes(times, values, rule).tolist() == hampel(times.tolist(), values.tolist(), rule)
 
 
 # ---- frames --------------------------------------------------------------------------------------------------------

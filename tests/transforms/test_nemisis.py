@@ -12,12 +12,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from lake.clock import day_bounds
 from lake.errors import CalibrationError
 from tests.hermes_nemisis import (
     DAY,
     FLAGS,
     MIDNIGHT,
     NS,
+    TABLES,
     calibration,
     changed,
     flagged,
@@ -33,9 +35,14 @@ from tests.hermes_nemisis import (
     vectors,
     with_field,
 )
+from transforms.conversions import named_numbers
+from transforms.hermes.nemisis_field import SpikeRule, spikes
+from transforms.hermes.nemisis_timing import fit_lines
 
 SLOT_NS = 10**15 / 10_000_790
 NOON = MIDNIGHT + 43_200 * NS
+NEXT = DAY + timedelta(days=1)
+STEPS_NS = (14_933 + NS / 65536) / 2  # of the two counters of a tone
 
 
 def first_times(mag: pl.DataFrame) -> np.ndarray:
@@ -137,14 +144,141 @@ def test_samples_belong_to_the_day_of_their_own_time() -> None:
     assert np.abs(first_times(together) - truth).max() < 1000
 
 
-def test_two_days_agree_on_a_packet_that_both_need() -> None:
-    """The window of a packet near midnight lies within both days' margins, so both give it the same nanosecond."""
-    frame, _ = packets(1300, first_tone_s=86_400 - 2600)
-    midnight = MIDNIGHT + 86_400 * NS
-    near = pl.col("epoch_tt2000").is_between(midnight - 1300 * NS, midnight + 1300 * NS)
-    whole, cut = l1_mag(frame, DAY + timedelta(days=1)), l1_mag(frame.filter(near), DAY + timedelta(days=1))
-    common = pl.col("epoch_tt2000") < midnight + 90 * NS
-    assert whole.filter(common).equals(cut.filter(common))
+def seen_on(day: date, frame: pl.DataFrame, table: str, keyword: str, more_s: float = 0) -> pl.DataFrame:
+    """The rows of an input that a table's margins let a day see, and some seconds more."""
+    before, after = TABLES[table].margins[keyword]
+    first, stop = day_bounds(day)
+    ends = first - round((before + more_s) * NS), stop + round((after + more_s) * NS)
+    return frame.filter(pl.col("epoch_tt2000").is_between(*ends, closed="left"))
+
+
+@pytest.fixture(scope="module")
+def over_midnight() -> pl.DataFrame:
+    """Packets for 1,900 s before and 2,300 s after a midnight; the last 75 before a good one after it have no tone."""
+    frame, _ = packets(1050, first_tone_s=86_400 - 1900.2)
+    silent = pl.int_range(pl.len()).is_between(473, 547)
+    return frame.with_columns(xsum=pl.when(silent).then(0).otherwise("xsum").cast(pl.Int8))
+
+
+@pytest.mark.parametrize("day", [DAY, NEXT])
+@pytest.mark.parametrize("more_s", [0, 100, 250])
+def test_a_day_needs_no_more_than_its_margins(over_midnight: pl.DataFrame, day: date, more_s: float) -> None:
+    """To the last bit: the same as from all packets, where some are lost and many at midnight have no tone."""
+    frame = over_midnight.filter(pl.Series(np.random.default_rng(6).random(len(over_midnight)) > 0.1))
+    for name, function in (("l1_mag", l1_mag), ("l1_status", l1_status)):
+        cut = seen_on(day, frame, name, "mag", more_s)
+        assert 500 < len(cut) < len(frame)
+        whole = function(frame, day)
+        assert any(flagged(whole, "timing_back_filled"))
+        assert function(cut, day).equals(whole)
+
+
+def test_a_line_is_the_same_to_the_last_bit_whatever_stands_beyond_its_window() -> None:
+    rng, parameters = np.random.default_rng(9), named_numbers(calibration("parameters"))
+    # Lost packets and a silence make windows of many widths; the oscillator is 20 ppm off its nominal rate.
+    slots = np.flatnonzero((rng.random(2000) > 0.1) & (np.arange(2000) // 100 != 9)) * 40
+    start = MIDNIGHT + np.rint(np.rint(slots * SLOT_NS * (1 + 20e-6) / 14_933) * 14_933).astype(np.int64)
+    whole = fit_lines(start, parameters)
+    for cut in (1, 17, 300):
+        part, near = fit_lines(start[cut:-cut], parameters), slice(cut + 301, -cut - 301)
+        for name, values in vars(part).items():
+            assert values[301:-301].tobytes() == vars(whole)[name][near].tobytes()
+
+
+def test_a_day_takes_the_samples_of_a_packet_of_the_next_one(over_midnight: pl.DataFrame) -> None:
+    midnight = day_bounds(NEXT)[0]
+    today, tomorrow = (l1_mag(seen_on(day, over_midnight, "l1_mag", "mag"), day) for day in (DAY, NEXT))
+    assert today["epoch_tt2000"].max() < midnight <= tomorrow["epoch_tt2000"].min()  # type: ignore[operator]
+    shared = set(today["pkt_id"]) & set(tomorrow["pkt_id"])
+    assert len(shared) == 1
+    assert flagged(tomorrow.filter(pl.col("pkt_id").is_in(shared)), "timing_back_filled")[0]
+    together = pl.concat([today, tomorrow])
+    assert len(together) == 1050 * 40
+    steps = np.diff(together["epoch_tt2000"].to_numpy())
+    assert steps.min() > 0.99 * SLOT_NS
+    assert np.count_nonzero(steps > 1.01 * SLOT_NS) == np.count_nonzero(flagged(together, "slot_slipped"))
+
+
+def test_level_2_needs_no_more_than_its_margins() -> None:
+    """Temperatures come too rarely, spikes stand beside midnight: still each day is what all rows make of it."""
+    midnight = day_bounds(NEXT)[0]
+    rng = np.random.default_rng(8)
+    field = rng.normal(0, 0.05, (2400, 3))
+    field[1190:1210:3] += 50
+    mag = samples([midnight + i * 100_000_000 for i in range(-1200, 1200)], fg_b=field.tolist())
+    known = [midnight + s * NS for s in (-290, -230, -65, -20, 52, 130, 190, 290)]
+    warm = pl.concat([status_at([at], fg=20.0 + i, pni2=15.0 - i) for i, at in enumerate(known)])
+    for day in (DAY, NEXT):
+        cut = seen_on(day, mag, "l2_mag", "mag"), seen_on(day, warm, "l2_mag", "status")
+        assert 1200 < len(cut[0]) < len(mag)
+        assert 0 < len(cut[1]) < len(warm)
+        whole = l2_mag(mag, warm, day)
+        assert any(flagged(whole, "despiked_fg"))
+        assert 0 < np.mean(flagged(whole, "temperature_missing_fg")) < 1
+        assert l2_mag(*cut, day).equals(whole)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("fit_half_window_s", 1500), ("fit_gap_max_s", 1400), ("back_fill_packets_max", 150), ("tone_age_max_s", 60)],
+)
+def test_timing_that_reaches_beyond_the_margins_is_refused(name: str, value: float) -> None:
+    frame = calibration("parameters").frame
+    new = pl.when(pl.col("name") == name).then(pl.lit(value, pl.Float64)).otherwise("value").alias("value")
+    farther = changed("parameters", frame.with_columns(new))
+    for function in (l1_mag, l1_status):
+        with pytest.raises(
+            CalibrationError, match=r"parameters_20000101\.csv: .* missions/hermes/nemisis/tables\.yaml"
+        ):
+            function(packets(3)[0], parameters=farther)
+
+
+@pytest.mark.parametrize("column", ["window", "gap_s"])
+def test_spikes_and_temperatures_that_reach_beyond_the_margins_are_refused(column: str) -> None:
+    rules = calibration("despike").frame
+    wide = {"despike": changed("despike", rules.with_columns((pl.lit(10 if column == "gap_s" else 999)).alias(column)))}
+    warm = pl.DataFrame({"name": ["temperature_gap_max_s", "attitude_gap_max_s"], "value": [71.0, 900.0]})
+    for change in (wide, {"parameters": changed("parameters", warm)}):
+        with pytest.raises(CalibrationError, match=rf"{next(iter(change))}_20000101\.csv: .*nemisis/tables\.yaml"):
+            l2_mag(samples(still(3)), status_at(still(3)), **change)
+
+
+@pytest.mark.parametrize("name", ["l1_mag", "l1_status", "l2_mag"])
+@pytest.mark.parametrize("margins", [(0.0, 10_000.0), (10_000.0, 0.0)])
+def test_a_table_without_its_margins_is_refused(
+    name: str, margins: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = TABLES[name]
+    monkeypatch.setitem(TABLES, name, table.model_copy(update={"margins": dict.fromkeys(table.margins, margins)}))
+    makers: dict[str, Callable[[], pl.DataFrame]] = {
+        "l1_mag": lambda: l1_mag(packets(3)[0]),
+        "l1_status": lambda: l1_status(packets(3)[0]),
+        "l2_mag": lambda: l2_mag(samples(still(3)), status_at(still(3))),
+    }
+    with pytest.raises(CalibrationError, match=r"widen the margins in missions/hermes/nemisis/tables\.yaml"):
+        makers[name]()
+
+
+def test_the_residual_tells_how_far_the_tones_lie_from_the_line() -> None:
+    frame, _ = packets(400)
+    # Whole steps of one counter: 7.5 us at most, and nearly that somewhere.
+    residual = l1_status(frame)["timing_residual_ns"].to_numpy()
+    assert residual.min() > 0.8 * 14_933 / 2
+    assert residual.max() < 1.2 * 14_933 / 2
+    # One tone that is half a tick off is what the lines around it report.
+    odd = l1_status(with_field(frame, 200, isr_count=int(frame["isr_count"][200]) + 1))["timing_residual_ns"].to_numpy()
+    assert odd[200] > residual[200]
+    assert odd.max() <= 2 * STEPS_NS
+
+
+def test_a_packet_that_no_line_timed_has_no_residual() -> None:
+    frame, _ = packets(30)
+    last = with_field(with_field(frame, 29, xsum=0), 12, xsum=0)
+    lonely, _ = packets(1, first_tone_s=50_000.0)
+    status = l1_status(pl.concat([last, lonely.with_columns(byte_offset=pl.lit(10**6, pl.Int64))]))
+    assert status["timing_residual_ns"].is_null().to_list() == [i in (29, 30) for i in range(31)]
+    assert status["timing_residual_ns"][12] == status["timing_residual_ns"][13]
+    assert flagged(status, "timing_unfitted") == [i == 30 for i in range(31)]
 
 
 # ---- packets without a valid tone ----------------------------------------------------------------------------------
@@ -159,6 +293,27 @@ def test_a_packet_without_a_tone_is_placed_before_the_next_good_one(reason: dict
     assert any(flagged(mag, "relay_off")) == ("relay_state" in reason)
     starts = np.flatnonzero(flagged(mag, "start_packet")).tolist()
     assert starts == ([360, 400] if "start_flag" in reason else [])
+
+
+def test_a_slot_dropped_among_packets_without_a_tone_has_no_known_place() -> None:
+    frame, truth = packets(500)
+    (slip,) = np.flatnonzero(np.diff(truth) > 4.05e9) + 1
+    silent = pl.int_range(pl.len()).is_in([slip - 2, slip - 1, slip - 40])
+    mag = l1_mag(frame.with_columns(xsum=pl.when(silent).then(0).otherwise("xsum").cast(pl.Int8)))
+    doubtful = mag.filter(pl.Series(flagged(mag, "slip_place_unknown")))
+    assert doubtful.group_by("pkt_id").len().sort("pkt_id").rows() == [(slip - 1, 40), (slip, 40), (slip + 1, 40)]
+    # The packets are counted back from the good one after the slip, so those before it are a slot late.
+    late = first_times(mag) - truth
+    assert late[[slip - 2, slip - 1]] == pytest.approx([SLOT_NS] * 2, abs=1000)
+    assert np.abs(np.delete(late, [slip - 2, slip - 1])).max() < 1000
+    assert np.flatnonzero(flagged(mag, "slot_slipped")).tolist() == [40 * (slip - 2)]
+    assert (pl.Series(flagged(mag, "timing_back_filled")).sum()) == 3 * 40
+
+
+def test_a_slot_dropped_beside_lost_packets_has_its_place() -> None:
+    frame, truth = packets(500)
+    (slip,) = np.flatnonzero(np.diff(truth) > 4.05e9) + 1
+    assert not any(flagged(l1_mag(frame[[i for i in range(500) if i != slip - 1]]), "slip_place_unknown"))
 
 
 def test_trailing_packets_without_a_tone_are_only_in_the_status() -> None:
@@ -273,6 +428,9 @@ def test_states_are_flagged() -> None:
 
 
 # ---- the field -----------------------------------------------------------------------------------------------------
+RULE = SpikeRule(window=21, sigmas=6, floor_nt=0.5, gap_ns=350_000_000)
+
+
 def still(count: int = 60, at: int = NOON) -> list[int]:
     return [at + i * 100_000_000 for i in range(count)]
 
@@ -304,23 +462,91 @@ def test_a_saturated_sensor_has_no_value_and_the_others_have() -> None:
     assert np.isnan(vectors(ambient["b_bus_nt"])).any(axis=1).tolist() == [False, True, False, True]
 
 
-def test_a_spike_is_taken_out_and_a_step_stays() -> None:
+def test_quick_look_takes_each_axis_at_its_own_reference() -> None:
+    frame = calibration("gain_offset").frame
+    other = pl.when(pl.col("axis") == "y").then(50.0).otherwise(35.0).alias("reference_degc")
+    mag = samples(still(1), fg_b=[[1000.0, 2000.0, -500.0]])
+    quick = ql_mag(mag)
+    assert ql_mag(mag, gain_offset=changed("gain_offset", frame.with_columns(other))).equals(quick)
+    # Gains 1.0012, 0.9987, 1.0005 and offsets 3.2, -1.7, 5.4, then 45 deg about z.
+    x, y, z = 1001.2, 1997.4 + 1001.2 * 0.0017453283658983088, -500.25
+    z += -1001.2 * 0.0008726645152351496 + 1997.4 * 0.0013962629479142763
+    x, y, root = x - 3.2, y + 1.7, 0.7071067811865476
+    assert quick["fg_b_bus_nt"][0].to_list() == pytest.approx([root * (x - y), root * (x + y), z - 5.4], rel=1e-6)
+
+
+@pytest.mark.parametrize("sensor", ["fg", "pni1", "pni2"])
+def test_a_spike_is_taken_out_of_its_sensor_and_a_step_stays(sensor: str) -> None:
     times = still()
-    field = [[5.0, 0.0, 0.0]] * 30 + [[25.0, 0.0, 0.0]] * 30
-    field[10] = [5.0, 9.0, 0.0]
-    level2 = l2_mag(samples(times, fg_b=field), status_at(times))
-    assert np.flatnonzero(flagged(level2, "despiked")).tolist() == [10]
-    assert np.flatnonzero(np.isnan(vectors(level2["fg_b_bus_nt"])).any(axis=1)).tolist() == [10]
-    assert not np.isnan(vectors(level2["pni1_b_bus_nt"])).any()
-    assert not any(flagged(ql_mag(samples(times, fg_b=field)), "despiked"))
+    field = [[500.0, 0.0, 0.0]] * 30 + [[2500.0, 0.0, 0.0]] * 30
+    field[10] = [500.0, 900.0, 0.0]
+    mag = samples(times, **{f"{sensor}_b": field})
+    level2 = l2_mag(mag, status_at(times))
+    for name in ("fg", "pni1", "pni2"):
+        expected = [10] if name == sensor else []
+        assert np.flatnonzero(flagged(level2, f"despiked_{name}")).tolist() == expected
+        assert np.flatnonzero(np.isnan(vectors(level2[f"{name}_b_bus_nt"])).any(axis=1)).tolist() == expected
+    assert not any(flagged(ql_mag(mag), f"despiked_{sensor}"))
+
+
+def test_a_window_ends_where_samples_are_lost() -> None:
+    """Eight samples between two silences are no spikes of the field before and after."""
+    rng = np.random.default_rng(3)
+    times = np.array(still(100))
+    times[46:] += 4 * NS
+    times[54:] += 4 * NS
+    values = rng.normal(0, 0.1, 100) + np.where((np.arange(100) >= 46) & (np.arange(100) < 54), 40.0, 0.0)
+    assert not spikes(times, values, RULE).any()
+    # Where only a slot was dropped the window goes on: the same values are spikes.
+    closed = np.array(still(100)) + 100_000_000 * (np.arange(100) >= 46)
+    assert not spikes(closed, values[::-1], RULE)[:40].any()
+    one = np.where(np.arange(100) == 46, 40.0, rng.normal(0, 0.1, 100))
+    assert np.flatnonzero(spikes(closed, one, RULE)).tolist() == [46]
+
+
+def test_saturated_samples_hold_their_places_in_a_window() -> None:
+    """Eight good samples within a long saturated stretch stay, though all others that are good differ."""
+    rng = np.random.default_rng(4)
+    values = rng.normal(0, 0.1, 100)
+    values[46:54] += 40
+    values[30:46] = values[54:70] = np.nan
+    assert not spikes(np.array(still(100)), values, RULE).any()
+    # A single saturated sample is no border.
+    values = rng.normal(0, 0.1, 100)
+    values[50], values[51] = np.nan, 40.0
+    assert np.flatnonzero(spikes(np.array(still(100)), values, RULE)).tolist() == [51]
+
+
+def test_at_its_ends_a_window_is_half_a_window() -> None:
+    ramp = 20.0 * np.arange(60)
+    assert not spikes(np.array(still(60)), ramp, RULE).any()
+    for place in (0, 3, 56, 59):
+        values = np.random.default_rng(place).normal(0, 0.1, 60)
+        values[place] += 40
+        assert np.flatnonzero(spikes(np.array(still(60)), values, RULE)).tolist() == [place]
+    # Ten values alone tell nothing.
+    assert not spikes(np.array(still(10)), np.array([40.0] + [0.0] * 9), RULE).any()
+    assert spikes(np.array(still(11)), np.array([40.0] + [0.0] * 10), RULE).tolist() == [True] + [False] * 10
+    assert spikes(np.array([], np.int64), np.array([]), RULE).tolist() == []
 
 
 def test_without_a_temperature_there_is_no_field() -> None:
-    times = [NOON, NOON + 30 * NS, NOON + 61 * NS, NOON + 200 * NS]
-    # 90 s between two temperatures are too many; before the first and after the last one 60 s are held.
-    level2 = l2_mag(samples(times), status_at([NOON + NS, NOON + 31 * NS, NOON + 121 * NS]))
-    assert flagged(level2, "temperature_missing") == [False, False, True, True]
-    assert np.isnan(vectors(level2["fg_b_bus_nt"])).any(axis=1).tolist() == [False, False, True, True]
+    times = [NOON - 31 * NS, *(NOON + s * NS for s in (-30, 0, 29, 61, 62, 90, 91, 120, 200))]
+    # 90 s between two temperatures are too many to connect them; each is held for 30 s.
+    level2 = l2_mag(samples(times), status_at([NOON, NOON + 31 * NS, NOON + 121 * NS]))
+    missing = [True, False, False, False, False, True, True, False, False, True]
+    for sensor in ("fg", "pni1", "pni2"):
+        assert flagged(level2, f"temperature_missing_{sensor}") == missing
+        assert np.isnan(vectors(level2[f"{sensor}_b_bus_nt"])).any(axis=1).tolist() == missing
+
+
+def test_a_sensor_without_a_temperature_is_the_one_that_is_flagged() -> None:
+    times = still(3)
+    status = status_at(times).with_columns(pni2_temp_degc=pl.lit(None, pl.Float64))
+    level2 = l2_mag(samples(times), status)
+    for sensor in ("fg", "pni1", "pni2"):
+        assert flagged(level2, f"temperature_missing_{sensor}") == [sensor == "pni2"] * 3
+        assert np.isnan(vectors(level2[f"{sensor}_b_bus_nt"])).all() == (sensor == "pni2")
 
 
 def attitude(*rows: tuple[str, float, float, float, float]) -> Any:
@@ -338,6 +564,18 @@ def test_attitude_is_interpolated_along_the_turn() -> None:
     assert (x, y, z) == (-80, -120, -45)  # offsets 120, -80, 45 turned by 90 deg about z, with minus
     c, s = 3**0.5 / 2, 0.5
     assert row["pni1_b_gse_nt"] == pytest.approx([c * x - s * y, s * x + c * y, z], rel=1e-6)
+
+
+def test_attitudes_are_in_order_of_time_and_not_of_their_text() -> None:
+    root, part = 0.5**0.5, 2**-2
+    half = attitude(
+        ("2026-08-01T12:00:00.500Z", 0, 0, root, root),
+        ("2026-08-01T12:00:00Z", 0, 0, 0, 1),
+        ("2026-08-01T11:59:59.25Z", 0, 0, 0, 1),
+    )
+    row = l2_mag(samples([NOON + round(part * NS)]), status_at([NOON]), attitude=half).row(0, named=True)
+    x, y, z = row["pni1_b_bus_nt"]
+    assert row["pni1_b_gse_nt"] == pytest.approx([root * (x - y), root * (x + y), z], rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -373,7 +611,7 @@ def test_margins_of_the_neighbouring_days_are_not_returned() -> None:
     today = l2_mag(samples(times, fg_b=spike), status_at([midnight]))
     tomorrow = l2_mag(samples(times, fg_b=spike), status_at([midnight]), DAY + timedelta(days=1))
     assert (today.height, tomorrow.height) == (30, 30)
-    assert np.flatnonzero(flagged(pl.concat([today, tomorrow]), "despiked")).tolist() == [29, 31]
+    assert np.flatnonzero(flagged(pl.concat([today, tomorrow]), "despiked_fg")).tolist() == [29, 31]
 
 
 # ---- the ambient field ---------------------------------------------------------------------------------------------
@@ -441,6 +679,11 @@ def test_a_calibration_of_level_1_that_does_not_fit_is_named(
         ("alignment", lambda f: f.with_columns(z=-pl.col("z")), r"alignment_20000101\.csv \(fg\): is no rotation"),
         ("despike", lambda f: f.with_columns(window=20), r"despike_20000101\.csv \(window\): is not odd"),
         ("attitude", lambda f: f.with_columns(qw=0.0), r"attitude_20000101\.csv: a quaternion is not of length 1"),
+        (
+            "attitude",
+            lambda f: pl.concat([f, f[3:4].with_columns(pl.col("time").str.replace("Z", ".0Z"))]),
+            r"attitude_20000101\.csv \(time\): a time is there twice",
+        ),
         ("attitude", lambda f: f.with_columns(time=pl.col("time") + "?"), r"attitude_20000101\.csv \(time\): a cell"),
     ],
 )

@@ -15,14 +15,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.clock import NS, day_bounds, tt2000_from_unix_ns, unix_ns_from_tt2000
+from lake.clock import NS, day_bounds, tt2000_from_unix_ns
 from lake.definitions import Calibration, Table
-from transforms.conversions import convert_columns
+from transforms.conversions import convert_columns, named_numbers
 from transforms.hermes.nemisis_calibration import (
     SENSORS,
     Floats,
-    Parameters,
     by_sensor,
+    check_reach,
+    nanoseconds,
     read_response,
     rotations,
 )
@@ -38,8 +39,19 @@ from transforms.hermes.nemisis_field import (
     to_gse,
     turned,
 )
-from transforms.hermes.nemisis_timing import Timing, time_packets
-from transforms.rows import columns_of, flat, set_flags, spare_packets, with_conflicts, with_valid_clock, without
+from transforms.hermes.nemisis_timing import NEEDED, Timing, reach_s, time_packets
+from transforms.rows import (
+    columns_of,
+    flags_where,
+    flat,
+    list_column,
+    set_flags,
+    spare_packets,
+    utc_column,
+    with_conflicts,
+    with_valid_clock,
+    without,
+)
 
 Int32 = NDArray[np.int32]
 Float32 = NDArray[np.float32]
@@ -73,22 +85,25 @@ def l1_mag(table: Table, *, mag: pl.LazyFrame, scale: Calibration, parameters: C
     rows = pl.DataFrame(
         {
             "epoch_tt2000": times[kept],
-            **{f"{sensor}_b": _vectors(nanotesla[:, i]) for i, sensor in enumerate(SENSORS)},
+            "time": utc_column(times[kept]),
+            **{f"{sensor}_b": list_column(nanotesla[:, i]) for i, sensor in enumerate(SENSORS)},
             "pkt_id": packets["pkt_id"].to_numpy()[which],
             "sample": sample.astype(np.int8),
             "quality_flag": flags,
         }
     )
     rows = rows.sort("epoch_tt2000", maintain_order=True).unique("epoch_tt2000", keep="first", maintain_order=True)
-    return columns_of(table, rows.lazy().with_columns(time=_utc("epoch_tt2000")))
+    return columns_of(table, rows.lazy())
 
 
 def _timed_packets(table: Table, mag: pl.LazyFrame, parameters: Calibration) -> tuple[pl.DataFrame, Timing]:
     """One of each packet in the order in which they were sent, and their timing."""
+    numbers = named_numbers(parameters, *NEEDED)
+    check_reach(table, "mag", parameters, *reach_s(numbers))
     valid = with_valid_clock(mag, table)
     once = without(valid, spare_packets(valid, table, once="epoch_tt2000"))
     packets = with_conflicts(once, valid, table).sort(ORDER).collect()
-    return packets, time_packets(packets, Parameters(parameters), SAMPLES)
+    return packets, time_packets(packets, numbers, SAMPLES)
 
 
 def _sample_flags(table: Table, packets: pl.DataFrame, timing: Timing, times: Int64) -> Int32:
@@ -97,7 +112,7 @@ def _sample_flags(table: Table, packets: pl.DataFrame, timing: Timing, times: In
     # A packet that begins before the end of the last one has samples at times that were already taken.
     late = np.maximum.accumulate(np.where(timing.timed, times[:, -1], np.iinfo(np.int64).min))
     overlaps = timing.timed & np.concatenate([np.zeros(1, np.bool_), times[1:, 0] <= late[:-1]])[: len(times)]
-    of_packet = of_packet | _mask(overlaps, table.flag("time_conflict"))
+    of_packet = of_packet | flags_where(table, {"time_conflict": overlaps})
     flags = np.repeat(of_packet[:, None], SAMPLES, axis=1)
     flags[:, 1:] &= ~(table.flag("start_packet") | table.flag("slot_slipped"))
     return flags
@@ -106,7 +121,7 @@ def _sample_flags(table: Table, packets: pl.DataFrame, timing: Timing, times: In
 def _timing_flags(table: Table, packets: pl.DataFrame, timing: Timing) -> Int32:
     """Flags of each packet: what it says of itself, and how its time was found."""
     start, relay, mode = (packets[name].to_numpy() for name in ("start_flag", "relay_state", "ops_mode"))
-    conditions = {
+    conditions: dict[str, Bool] = {
         "start_packet": start == 1,
         "relay_off": relay == 0,
         "safe_mode": mode == 1,
@@ -114,12 +129,13 @@ def _timing_flags(table: Table, packets: pl.DataFrame, timing: Timing) -> Int32:
         "timing_missing": ~timing.timed,
         "timing_unfitted": timing.timed & ~timing.fitted,
         "slot_slipped": timing.slipped,
+        "slip_place_unknown": timing.slip_unplaced,
     }
-    return _all_flags(table, conditions)
+    return flags_where(table, conditions)
 
 
 def _saturation_flags(table: Table, saturated: Bool) -> Int32:
-    return _all_flags(table, {f"saturated_{sensor}": saturated[:, i] for i, sensor in enumerate(SENSORS)})
+    return flags_where(table, {f"saturated_{sensor}": saturated[:, i] for i, sensor in enumerate(SENSORS)})
 
 
 def l1_status(
@@ -135,6 +151,7 @@ def l1_status(
         tone_tt2000=_where(timing.tone_valid, timing.tone_ns),
         first_sample_tt2000=_where(timing.timed, timing.first_ns),
         sample_period_ns=_where(timing.timed, timing.period_ns),
+        timing_residual_ns=_where(timing.timed & timing.fitted, timing.residual_ns),
         rtc_tt2000=_where(rtc_valid, tt2000_from_unix_ns(rtc_ns)),
         rtc_time=_where(rtc_valid, rtc_ns // 1000).cast(pl.Datetime("us", "UTC")),
         rtc_valid=pl.Series(rtc_valid),
@@ -175,16 +192,14 @@ def ql_mag(
     parameters: Calibration,
     attitude: Calibration | None = None,
 ) -> pl.LazyFrame:
-    """The fluxgate by its gains and offsets at the reference temperature, in the bus frame and GSE; spikes stay."""
+    """The fluxgate by its gains and offsets at the reference temperatures, in the bus frame and GSE; spikes stay."""
     rows = mag.select("epoch_tt2000", "fg_b", "quality_flag").sort("epoch_tt2000").collect()
     times, flags = rows["epoch_tt2000"].to_numpy(), rows["quality_flag"].to_numpy()
-    response = read_response(gain_offset, orthogonality)
-    at_reference = np.full(len(rows), response.reference_degc[0, 0])
-    field = calibrated(_array(rows["fg_b"]), at_reference, 0, response)
+    field = calibrated(_array(rows["fg_b"]), None, 0, read_response(gain_offset, orthogonality))
     field[flags & table.flag("saturated_fg") != 0] = np.nan
     bus = field @ rotations(alignment)[0].T
-    matrices = _attitude_at(times, attitude, Parameters(parameters))
-    flags = flags | _mask(np.isnan(matrices[:, 0, 0]), table.flag("attitude_missing"))
+    matrices = _attitude_at(times, attitude, named_numbers(parameters, "attitude_gap_max_s"))
+    flags = flags | flags_where(table, {"attitude_missing": np.isnan(matrices[:, 0, 0])})
     columns = {"fg_b_bus_nt": bus, "fg_b_gse_nt": turned(matrices, bus)}
     return _field_rows(table, times, columns, flags)
 
@@ -207,38 +222,41 @@ def l2_mag(  # noqa: PLR0913
     A vector with a saturated component, a spike or no temperature has no value and the row a flag; without an attitude
     it has none in GSE. Raises CalibrationError if a calibration does not fit.
     """
+    limits = named_numbers(parameters, "temperature_gap_max_s", "attitude_gap_max_s")
+    rules, response, frames = read_spike_rules(despike), read_response(gain_offset, orthogonality), rotations(alignment)
+    check_reach(table, "mag", despike, *2 * (max(rule.reach_s for rule in rules),))
+    check_reach(table, "status", parameters, *2 * (limits["temperature_gap_max_s"],))
     rows = mag.sort("epoch_tt2000").collect()
-    limits, response, frames = Parameters(parameters), read_response(gain_offset, orthogonality), rotations(alignment)
     times, flags = rows["epoch_tt2000"].to_numpy(), rows["quality_flag"].to_numpy()
     temperatures = _temperatures(times, status, limits)
     matrices = _attitude_at(times, attitude, limits)
-    rules, columns = read_spike_rules(despike), dict[str, Float32]()
+    columns = dict[str, Float32]()
     for i, sensor in enumerate(SENSORS):
         pseudo = _array(rows[f"{sensor}_b"])
         pseudo[flags & table.flag(f"saturated_{sensor}") != 0] = np.nan
-        spiky = _any(np.stack([spikes(pseudo[:, axis], rules[i]) for axis in range(COMPONENTS)], axis=1))
+        spiky = _any(np.stack([spikes(times, pseudo[:, axis], rules[i]) for axis in range(COMPONENTS)], axis=1))
         pseudo[spiky] = np.nan
-        flags = flags | _mask(spiky, table.flag("despiked"))
+        missing = {f"despiked_{sensor}": spiky, f"temperature_missing_{sensor}": np.isnan(temperatures[i])}
+        flags = flags | flags_where(table, missing)
         bus = calibrated(pseudo, temperatures[i], i, response) @ frames[i].T
         columns[f"{sensor}_b_bus_nt"] = bus.astype(np.float32)
         columns[f"{sensor}_b_gse_nt"] = turned(matrices, bus).astype(np.float32)
-    flags = flags | _mask(_any(np.isnan(temperatures.T)), table.flag("temperature_missing"))
-    flags = flags | _mask(np.isnan(matrices[:, 0, 0]), table.flag("attitude_missing"))
+    flags = flags | flags_where(table, {"attitude_missing": np.isnan(matrices[:, 0, 0])})
     first, stop = day_bounds(day)
     return _field_rows(table, times, columns, flags, (times >= first) & (times < stop))
 
 
-def _temperatures(times: Int64, status: pl.LazyFrame, parameters: Parameters) -> Floats:
+def _temperatures(times: Int64, status: pl.LazyFrame, limits: dict[str, float]) -> Floats:
     """Temperature [degC] of each sensor at each time [sensor, n]; NaN where none is near."""
     rows = status.select("epoch_tt2000", *(f"{sensor}_temp_degc" for sensor in SENSORS)).sort("epoch_tt2000").collect()
-    gap, known_at = parameters.nanoseconds("temperature_gap_max_s"), rows["epoch_tt2000"].to_numpy()
+    gap, known_at = nanoseconds(limits["temperature_gap_max_s"]), rows["epoch_tt2000"].to_numpy()
     values = (rows[f"{sensor}_temp_degc"].cast(pl.Float64).fill_null(np.nan).to_numpy() for sensor in SENSORS)
     return np.stack([interpolated(times, known_at, value, gap) for value in values])
 
 
-def _attitude_at(times: Int64, attitude: Calibration | None, parameters: Parameters) -> Floats:
+def _attitude_at(times: Int64, attitude: Calibration | None, limits: dict[str, float]) -> Floats:
     known = read_attitudes(attitude) if attitude is not None else None
-    return to_gse(times, known, parameters.nanoseconds("attitude_gap_max_s"))
+    return to_gse(times, known, nanoseconds(limits["attitude_gap_max_s"]))
 
 
 # ---- L3 ------------------------------------------------------------------------------------------------------------
@@ -255,7 +273,7 @@ def l3_ambient(table: Table, *, mag: pl.LazyFrame, host_sources: Calibration, no
         for frame in ("bus", "gse")
     )
     missing = _any(np.isnan(bus))
-    flags = rows["quality_flag"].to_numpy() | _mask(missing, table.flag("sensor_missing"))
+    flags = rows["quality_flag"].to_numpy() | flags_where(table, {"sensor_missing": missing})
     columns = {
         "b_bus_nt": bus,
         "b_gse_nt": gse,
@@ -270,15 +288,9 @@ def _field_rows(
     table: Table, times: Int64, columns: Mapping[str, Floats | Float32], flags: Int32, kept: Bool | slice = slice(None)
 ) -> pl.LazyFrame:
     """Rows of a table of vectors; NaN becomes null."""
-    vectors = {name: _vectors(values[kept].astype(np.float32, copy=False)) for name, values in columns.items()}
-    rows = pl.LazyFrame({"epoch_tt2000": times[kept], **vectors, "quality_flag": flags[kept]})
-    return columns_of(table, rows.with_columns(time=_utc("epoch_tt2000")))
-
-
-def _vectors(values: Floats | Float32) -> pl.Series:
-    """A column of lists of three; a NaN becomes a null in its list."""
-    cells = pl.Series(np.ascontiguousarray(values).reshape(-1), nan_to_null=True)
-    return cells.reshape((-1, COMPONENTS)).arr.to_list()
+    vectors = {name: list_column(values[kept].astype(np.float32, copy=False)) for name, values in columns.items()}
+    clock = {"epoch_tt2000": times[kept], "time": utc_column(times[kept])}
+    return columns_of(table, pl.LazyFrame({**clock, **vectors, "quality_flag": flags[kept]}))
 
 
 def _array(vectors: pl.Series) -> Floats:
@@ -293,24 +305,6 @@ def _where(known: Bool, values: Int64 | Floats) -> pl.Series:
     return series.set(pl.Series(~known), None)
 
 
-def _utc(column: str) -> pl.Expr:
-    """TT2000 as UTC to the microsecond."""
-
-    def convert(tt2000: pl.Series) -> pl.Series:
-        return pl.Series(unix_ns_from_tt2000(tt2000.to_numpy()) // 1000).cast(pl.Datetime("us", "UTC"))
-
-    return pl.col(column).map_batches(convert, return_dtype=pl.Datetime("us", "UTC"), is_elementwise=True)
-
-
 def _any(conditions: Bool) -> Bool:
     """Whether a condition of the row [n, conditions] holds."""
     return np.asarray(conditions.any(axis=1), np.bool_)
-
-
-def _mask(where: Bool, flag: int) -> Int32:
-    return np.where(where, np.int32(flag), np.int32(0))
-
-
-def _all_flags(table: Table, conditions: dict[str, Bool]) -> Int32:
-    flags = [_mask(where, table.flag(name)) for name, where in conditions.items()]
-    return np.asarray(np.bitwise_or.reduce(flags), np.int32)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NEMISIS's calibration files as arrays: one number a parameter, one row a sensor, one matrix a sensor."""
+"""NEMISIS's calibration files as arrays: one row a sensor, one matrix a sensor; and how far they may reach."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.definitions import Calibration
+from lake.clock import NS
+from lake.definitions import Calibration, Table
 from lake.errors import CalibrationError
 from transforms.conversions import calibration_rows
 
@@ -19,21 +20,23 @@ SENSORS = ("fg", "pni1", "pni2")
 AXES = ("x", "y", "z")
 
 
-class Parameters:
-    """The numbers of a calibration with the columns name and value. Asking for one that is not there is an error."""
+def nanoseconds(seconds: float) -> int:
+    """A parameter that is written in seconds."""
+    return round(seconds * NS)
 
-    def __init__(self, calibration: Calibration) -> None:
-        rows = calibration_rows(calibration, key=("name",), numbers=("value",))
-        self.path, self.values = calibration.path, dict(rows.select("name", "value").iter_rows())
 
-    def __getitem__(self, name: str) -> float:
-        if name not in self.values:
-            raise CalibrationError(f"{self.path}: there is no row {name}. Add it with its value.")
-        return float(self.values[name])
+def check_reach(table: Table, keyword: str, calibration: Calibration, before_s: float, after_s: float) -> None:
+    """Raises CalibrationError if a row may depend on rows of an input that its margins keep from it.
 
-    def nanoseconds(self, name: str) -> int:
-        """A parameter that is written in seconds."""
-        return round(self[name] * 1_000_000_000)
+    A dated calibration may reach farther than the one before, the margins hold for the whole mission.
+    """
+    before, after = table.margins.get(keyword, (0.0, 0.0))
+    if before_s > before or after_s > after:
+        raise CalibrationError(
+            f"{calibration.path}: its numbers reach {before_s:g} s before and {after_s:g} s after a row of "
+            f"{table.name}, the table's margins of {keyword} only {before:g} s and {after:g} s. "
+            f"Choose smaller numbers or widen the margins in missions/{table.mission}/{table.instrument}/tables.yaml."
+        )
 
 
 def by_sensor(calibration: Calibration, *numbers: str) -> Floats:

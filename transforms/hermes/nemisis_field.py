@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.ndimage import rank_filter
+from scipy.ndimage import maximum_filter1d, rank_filter
 from scipy.spatial.transform import Rotation, Slerp
 
 from lake.clock import NS, tt2000_from_unix_ns
 from lake.definitions import Calibration
 from lake.errors import CalibrationError
 from transforms.conversions import calibration_rows
-from transforms.hermes.nemisis_calibration import SENSORS, Floats, Response, by_sensor
+from transforms.hermes.nemisis_calibration import SENSORS, Floats, Response, by_sensor, nanoseconds
 
 Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
@@ -26,65 +26,95 @@ Bool = NDArray[np.bool_]
 MAD_TO_SIGMA = 1.4826022185056018  # 1 / (the normal distribution's 75 % quantile): sigma of a median deviation of 1
 UTC_TIME = "%Y-%m-%dT%H:%M:%S%.fZ"
 QUATERNION = ("qx", "qy", "qz", "qw")
+WINDOWS = 32_768  # windows sorted at once: 5 MB of 21 samples each
 
 
 # ---- spikes --------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class SpikeRule:
-    """What a spike is: more than `sigmas` and `floor_nt` away from the median of a `window` of samples."""
+    """What a spike is: more than `sigmas` and `floor_nt` away from the median of a `window` of samples.
+
+    No window holds samples on both sides of a step in time of more than `gap_ns`.
+    """
 
     window: int
     sigmas: float
     floor_nt: float
+    gap_ns: int
+
+    @property
+    def reach_s(self) -> float:
+        """Seconds from a sample to the farthest that may be in its window."""
+        return self.window // 2 * self.gap_ns / NS
 
 
 def read_spike_rules(despike: Calibration) -> list[SpikeRule]:
     """The rule of each sensor. Raises CalibrationError unless windows are odd."""
-    rows = by_sensor(despike, "window", "sigmas", "floor_nt")
+    rows = by_sensor(despike, "window", "sigmas", "floor_nt", "gap_s")
     if (rows[:, 0] % 2 != 1).any():
         raise CalibrationError(f"{despike.path} (window): is not odd, so it has no middle. Correct it.")
-    return [SpikeRule(int(window), sigmas, floor) for window, sigmas, floor in rows.tolist()]
+    return [SpikeRule(int(window), sigmas, floor, nanoseconds(gap)) for window, sigmas, floor, gap in rows.tolist()]
 
 
-def spikes(values: Floats, rule: SpikeRule) -> Bool:
+def spikes(times: Int64, values: Floats, rule: SpikeRule) -> Bool:
     """Where values [n] are more than some sigmas away from the median of the window around them (Hampel 1974).
 
-    sigma is 1.4826 times the median absolute deviation in the window; at the ends of the values the window is
-    mirrored. NaN are no part of any window and no spikes.
+    sigma is 1.4826 times the median absolute deviation in the window. A window counts places: a NaN holds its place,
+    but has no part in the medians. `times` [ns] ascend; at a longer step than the rule's gap, as at both ends, the
+    window has its other half only. With half a window of values or fewer nothing is told from a spike.
     """
-    known = np.flatnonzero(~np.isnan(values))
-    found = np.zeros(len(values), np.bool_)
-    if len(known):
-        found[known] = _spikes(values[known], rule)
-    return found
+    half = rule.window // 2
+    stretch = np.cumsum(np.diff(times, prepend=times[:1]) > rule.gap_ns)
+    place = np.arange(len(values)) + half * (stretch + 1)
+    row = np.full(len(values) + half * (int(stretch[-1:].sum()) + 2), np.nan)
+    row[place] = values
+    return np.asarray(_spikes(row, rule)[place])
 
 
-def _spikes(values: Floats, rule: SpikeRule) -> Bool:
-    window, sigmas = rule.window, rule.sigmas * MAD_TO_SIGMA
-    half, quarter = window // 2, window // 4
-    padded, inner = np.pad(values, half, mode="symmetric"), slice(half, half + len(values))
+def _spikes(row: Floats, rule: SpikeRule) -> Bool:
+    """Spikes among values that follow each other; half a window of NaN stands before, after, and in each gap."""
+    window, half, quarter = rule.window, rule.window // 2, rule.window // 4
+    empty = np.isnan(row)
+    values = np.where(empty, 0.0, row)
     ranks = (half - quarter, half, half + quarter)
-    low, median, high = (rank_filter(padded, rank, size=window)[inner] for rank in ranks)
-    # More than half of the window lies within one median deviation, so that reaches one of these ranks at least: most
-    # values are cleared without sorting their window.
+    low, median, high = (rank_filter(values, rank, size=window) for rank in ranks)
+    # More than half of a full window lies within one median deviation, so that reaches one of these ranks at least:
+    # most values are cleared without sorting their window.
     least = np.minimum(high - median, median - low)
-    away = np.abs(values - median)
-    suspects = np.flatnonzero(away > np.maximum(rule.floor_nt, sigmas * least))
-    around = padded[suspects[:, None] + np.arange(window)]
-    deviation = np.median(np.abs(around - median[suspects, None]), axis=1)
-    found = np.zeros(len(values), np.bool_)
-    found[suspects] = away[suspects] > np.maximum(rule.floor_nt, sigmas * deviation)
+    suspect = np.abs(values - median) > np.maximum(rule.floor_nt, rule.sigmas * MAD_TO_SIGMA * least)
+    suspect |= maximum_filter1d(empty.astype(np.uint8), window) > 0
+    suspects, found = np.flatnonzero(suspect & ~empty), np.zeros(len(row), np.bool_)
+    for at in range(0, len(suspects), WINDOWS):
+        which = suspects[at : at + WINDOWS]
+        found[which] = _far_from_median(row[which], row[which[:, None] + np.arange(-half, half + 1)], rule)
     return found
+
+
+def _far_from_median(values: Floats, windows: Floats, rule: SpikeRule) -> Bool:
+    """Which values [n] are spikes in their windows [n, window]."""
+    median, count = _medians(windows)
+    deviation, _ = _medians(np.abs(windows - median[:, None]))
+    far = np.abs(values - median) > np.maximum(rule.floor_nt, rule.sigmas * MAD_TO_SIGMA * deviation)
+    return np.asarray(far & (count > rule.window // 2))
+
+
+def _medians(windows: Floats) -> tuple[Floats, Int64]:
+    """Median of the values of each window that are not NaN, and their number, which is not 0."""
+    ordered, here = np.sort(windows, axis=1), np.arange(len(windows))  # NaN come last
+    count = np.count_nonzero(~np.isnan(windows), axis=1)
+    return 0.5 * (ordered[here, (count - 1) // 2] + ordered[here, count // 2]), count
 
 
 # ---- gains and frames ----------------------------------------------------------------------------------------------
-def calibrated(pseudo: Floats, temperature_degc: Floats, sensor: int, response: Response) -> Floats:
+def calibrated(pseudo: Floats, temperature_degc: Floats | None, sensor: int, response: Response) -> Floats:
     """nT in the sensor's orthogonal frame: M (g(T) b) - o(T), where g = g0 (1 + a dT) and o = o0 + c dT.
 
-    `pseudo` is pseudo-nT [n, 3], `temperature_degc` [n]; dT counts from the reference temperature.
+    `pseudo` is pseudo-nT [n, 3], `temperature_degc` [n]; dT counts from each axis's own reference temperature. Without
+    temperatures g0 and o0 are taken as they are.
     Source: the usual calibration of a vector magnetometer, e.g. Acuna 2002, Rev. Sci. Instrum. 73, 3717.
     """
-    warmer = temperature_degc[:, None] - response.reference_degc[sensor]
+    reference = response.reference_degc[sensor]
+    warmer = np.zeros(3) if temperature_degc is None else temperature_degc[:, None] - reference
     gain = response.gain[sensor] * (1 + response.gain_per_degc[sensor] * warmer)
     offset = response.offset_nt[sensor] + response.offset_nt_per_degc[sensor] * warmer
     return np.asarray((gain * pseudo) @ response.matrix[sensor].T - offset, np.float64)
@@ -103,20 +133,22 @@ def connected(times: Int64, known_at: Int64, gap_ns: int) -> Bool:
 
 
 def interpolated(times: Int64, known_at: Int64, values: Floats, gap_ns: int) -> Floats:
-    """Values at times, linear between neighbours at most a gap apart; held within a gap before the first and after
-    the last; NaN elsewhere.
+    """Values at times, linear between neighbours at most a gap apart, else held for half a gap around; NaN elsewhere.
 
-    `known_at` is sorted; values that are NaN are left out.
+    `known_at` is sorted; values that are NaN are left out. Nothing farther than a gap has a part in a value.
     """
     known = ~np.isnan(values)
     known_at, values = known_at[known], values[known]
     if not len(known_at):
         return np.full(len(times), np.nan)
-    origin = known_at[0]
-    result = np.interp((times - origin) / NS, (known_at - origin) / NS, values)
-    before, after = known_at[0] - times, times - known_at[-1]
-    held = ((before > 0) & (before <= gap_ns)) | ((after > 0) & (after <= gap_ns))
-    return np.where(connected(times, known_at, gap_ns) | held, result, np.nan)
+    last = len(known_at) - 1
+    left = np.maximum(np.searchsorted(known_at, times, "right") - 1, 0)
+    right = np.minimum(left + 1, last)
+    part = (times - known_at[left]) / np.maximum(known_at[right] - known_at[left], 1)
+    linear = values[left] + part * (values[right] - values[left])
+    nearest = np.where(np.abs(times - known_at[left]) <= np.abs(known_at[right] - times), left, right)
+    held = np.where(np.abs(times - known_at[nearest]) <= gap_ns // 2, values[nearest], np.nan)
+    return np.where(connected(times, known_at, gap_ns), linear, held)
 
 
 # ---- attitude ------------------------------------------------------------------------------------------------------
@@ -137,10 +169,15 @@ def read_attitudes(attitude: Calibration) -> Attitudes:
         raise CalibrationError(
             f"{attitude.path} (time): a cell is no UTC time. Write each as 2026-08-01T00:00:00Z."
         ) from None
-    quaternions = rows.select(QUATERNION).cast(pl.Float64).to_numpy()
+    # Sorted as text, 00:00:00.5Z comes before 00:00:00Z.
+    times = tt2000_from_unix_ns(unix_ns)
+    order = np.argsort(times)
+    if (np.diff(times[order]) == 0).any():
+        raise CalibrationError(f"{attitude.path} (time): a time is there twice. Leave one row for each.")
+    quaternions = rows.select(QUATERNION).cast(pl.Float64).to_numpy()[order]
     if (np.abs(np.linalg.norm(quaternions, axis=1) - 1) > 1e-6).any():
         raise CalibrationError(f"{attitude.path}: a quaternion is not of length 1. Correct it.")
-    return Attitudes(tt2000_from_unix_ns(unix_ns), Rotation.from_quat(quaternions))
+    return Attitudes(times[order], Rotation.from_quat(quaternions))
 
 
 def to_gse(times: Int64, attitudes: Attitudes | None, gap_ns: int) -> Floats:

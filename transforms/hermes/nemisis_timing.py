@@ -15,16 +15,22 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lake.clock import NS
-from transforms.hermes.nemisis_calibration import Floats, Parameters
+from transforms.hermes.nemisis_calibration import Floats, nanoseconds
 
 Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
+Parameters = dict[str, float]
 
 SUBSECONDS = 65536  # ticks of the correlation factor in a second
 SECONDS_MODULUS = 1 << 32  # MET and correlation factor are 32 bits wide, and so is their sum
 FIELDS = (
     *("epoch_tt2000", "pkt_id", "acq_pos_num", "xsum", "start_flag", "relay_state"),
     *("met_seconds", "stcf_seconds", "stcf_subseconds", "isr_count"),
+)
+NEEDED = (
+    *("isr_tick_ns", "isr_phase_ticks", "sample_period_ns", "tone_age_min_s", "tone_age_max_s", "packet_period_s"),
+    *("slot_tolerance", "fit_gap_max_s", "fit_half_window_s", "fit_half_window_min_s", "fit_packets_min"),
+    "back_fill_packets_max",
 )
 ROWS = 512  # packets fitted at once: 5 MB for each array of a window of 40 minutes
 
@@ -33,30 +39,44 @@ ROWS = 512  # packets fitted at once: 5 MB for each array of a window of 40 minu
 class Line:
     """Straight lines through the tones, one for each packet [n].
 
-    The packet's acquired sample began `shift_ns` after its own `start_ns`, and samples are `period_ns` apart. `fitted`
-    is false where no line was found and the packet stands for itself.
+    The packet's acquired sample began `shift_ns` after its own `start_ns`, and samples are `period_ns` apart. Of the
+    packets that the line goes through, none lies farther from it than `residual_ns`. `fitted` is false where no line
+    was found and the packet stands for itself; there is no residual then.
     """
 
     shift_ns: Floats
     period_ns: Floats
+    residual_ns: Floats
     fitted: Bool
+
+    def put(self, rows: Int64 | Bool, found: Line) -> None:
+        """Takes over lines that were found for some of the packets."""
+        for name, values in vars(found).items():
+            getattr(self, name)[rows] = values
+
+    def take(self, rows: Int64 | Bool) -> Line:
+        """The lines of some of the packets."""
+        return Line(**{name: values[rows] for name, values in vars(self).items()})
 
 
 @dataclass(frozen=True)
 class Timing:
     """Time of each packet's tone and first sample, TT2000 ns, the distance of its samples, and how they were found.
 
-    Where `timed` is false there is no time; `tone_valid` says whether the packet's own tone can be believed.
+    Where `timed` is false there is no time; `tone_valid` says whether the packet's own tone can be believed. Of a run
+    of packets that are `slip_unplaced`, the instrument dropped a slot before one, and no tone tells which.
     """
 
     tone_ns: Int64
     tone_valid: Bool
     first_ns: Int64
     period_ns: Floats
+    residual_ns: Floats
     timed: Bool
     back_filled: Bool
     fitted: Bool
     slipped: Bool
+    slip_unplaced: Bool
 
     def sample_times(self, samples: int) -> Int64:
         """TT2000 [ns] of every sample [n, samples]; meaningless where not `timed`."""
@@ -66,7 +86,7 @@ class Timing:
 def time_packets(packets: pl.DataFrame, parameters: Parameters, samples: int) -> Timing:
     """The timing of packets that are sorted by the time when they were sent.
 
-    Each result depends only on packets within fit_half_window_s, and on the next good one where it is back-filled.
+    Each result depends only on packets within `reach_s`, to the last bit.
     """
     columns = {name: packets[name].to_numpy().astype(np.int64) for name in FIELDS}
     tone = tone_times(columns["met_seconds"], columns["stcf_seconds"], columns["stcf_subseconds"])
@@ -77,16 +97,38 @@ def time_packets(packets: pl.DataFrame, parameters: Parameters, samples: int) ->
     giver, packets_on = _timed_by(columns, valid, parameters)
     first = own[giver] - np.rint(samples * packets_on * line.period_ns[giver]).astype(np.int64)
     timed, period = giver >= 0, line.period_ns[giver]
-    slipped = _slipped(columns["pkt_id"], timed, first, period, samples)
-    return Timing(tone, valid, first, period, timed, timed & ~valid, line.fitted[giver], slipped)
+    slipped = _slipped(columns["pkt_id"], timed, first, np.rint(samples * period), parameters)
+    back_filled, line = timed & ~valid, line.take(giver)
+    # Packets without a tone are counted back from the next good one, so a dropped slot shows before the first of them.
+    unplaced = timed & np.isin(giver, giver[slipped & back_filled])
+    return Timing(tone, valid, first, period, line.residual_ns, timed, back_filled, line.fitted, slipped, unplaced)
+
+
+def reach_s(parameters: Parameters) -> tuple[float, float]:
+    """Seconds before and after a sample within which all packets that have a part in its time were sent.
+
+    A line goes through half a window to either side, that of a back-filled packet around the next good one; a dropped
+    slot is seen over a gap of a line. A packet is sent within a tone's age and a packet of its samples.
+    """
+    sent = 2 * max(abs(parameters[f"tone_age_{end}_s"]) for end in ("min", "max")) + 3 * parameters["packet_period_s"]
+    half, back_fill = (
+        parameters["fit_half_window_s"],
+        parameters["back_fill_packets_max"] * parameters["packet_period_s"],
+    )
+    return max(half, parameters["fit_gap_max_s"]) + sent, half + back_fill + sent
 
 
 def _lines_of_all(start: Int64, valid: Bool, parameters: Parameters) -> Line:
     """The lines through the valid tones, with places for the packets that have none."""
-    found = fit_lines(start[valid], parameters)
-    shift, period, fitted = np.zeros(len(start)), np.zeros(len(start)), np.zeros(len(start), np.bool_)
-    shift[valid], period[valid], fitted[valid] = found.shift_ns, found.period_ns, found.fitted
-    return Line(shift, period, fitted)
+    lines = _no_lines(len(start), parameters)
+    lines.put(valid, fit_lines(start[valid], parameters))
+    return lines
+
+
+def _no_lines(packets: int, parameters: Parameters) -> Line:
+    """Of packets that stand for themselves."""
+    period = np.full(packets, parameters["sample_period_ns"])
+    return Line(np.zeros(packets), period, np.full(packets, np.nan), np.zeros(packets, np.bool_))
 
 
 def tone_times(met_seconds: Int64, stcf_seconds: Int64, stcf_subseconds: Int64) -> Int64:
@@ -104,7 +146,7 @@ def _since_start(isr_count: Int64, parameters: Parameters) -> Int64:
 def _tone_is_valid(columns: dict[str, Int64], tone: Int64, parameters: Parameters, samples: int) -> Bool:
     """Whether the packet says that it had a tone, and the packet was sent soon after it."""
     age = columns["epoch_tt2000"] - tone
-    youngest, oldest = (parameters.nanoseconds(f"tone_age_{end}_s") for end in ("min", "max"))
+    youngest, oldest = (nanoseconds(parameters[f"tone_age_{end}_s"]) for end in ("min", "max"))
     had_tone = (columns["relay_state"] == 1) & (columns["start_flag"] == 0) & (columns["xsum"] == 1)
     return np.asarray(had_tone & (columns["acq_pos_num"] < samples) & (age >= youngest) & (age <= oldest))
 
@@ -116,12 +158,10 @@ def fit_lines(start: Int64, parameters: Parameters) -> Line:
     Both counters step by 15 us, the oscillator does not: over many packets the steps average out. A line is believed
     if every packet of its window lies within the steps of it; otherwise the window is quartered.
     """
-    shift, period = np.zeros(len(start)), np.full(len(start), parameters["sample_period_ns"])
-    fitted = np.zeros(len(start), np.bool_)
+    lines = _no_lines(len(start), parameters)
     for first, stop, slots in _stretches(start, parameters):
-        part = slice(first, stop)
-        shift[part], period[part], fitted[part] = _fit_stretch(start[part], slots, parameters)
-    return Line(shift, period, fitted)
+        lines.put(np.arange(first, stop), _fit_stretch(start[first:stop], slots, parameters))
+    return lines
 
 
 def _stretches(start: Int64, parameters: Parameters) -> list[tuple[int, int, Int64]]:
@@ -129,50 +169,46 @@ def _stretches(start: Int64, parameters: Parameters) -> list[tuple[int, int, Int
     steps = np.diff(start)
     slots = np.rint(steps / parameters["sample_period_ns"]).astype(np.int64)
     off = np.abs(steps / parameters["sample_period_ns"] - slots)
-    broken = (off > parameters["slot_tolerance"]) | (slots < 1) | (steps > parameters.nanoseconds("fit_gap_max_s"))
+    broken = (off > parameters["slot_tolerance"]) | (slots < 1) | (steps > nanoseconds(parameters["fit_gap_max_s"]))
     edges = [0, *(np.flatnonzero(broken) + 1).tolist(), len(start)] if len(start) else [0]
     number = np.concatenate([np.zeros(1, np.int64), np.cumsum(slots)])
     return [(a, b, number[a:b] - number[a]) for a, b in pairwise(edges)]
 
 
-def _fit_stretch(start: Int64, slots: Int64, parameters: Parameters) -> tuple[Floats, Floats, Bool]:
-    shift, period = np.zeros(len(start)), np.full(len(start), parameters["sample_period_ns"])
-    waiting, half = np.arange(len(start)), parameters.nanoseconds("fit_half_window_s")
-    while len(waiting) and half >= parameters.nanoseconds("fit_half_window_min_s"):
-        good = np.zeros(len(waiting), np.bool_)
+def _fit_stretch(start: Int64, slots: Int64, parameters: Parameters) -> Line:
+    lines, waiting = _no_lines(len(start), parameters), np.arange(len(start))
+    half, least = (nanoseconds(parameters[name]) for name in ("fit_half_window_s", "fit_half_window_min_s"))
+    while len(waiting) and half >= least:
         for at in range(0, len(waiting), ROWS):
             rows = waiting[at : at + ROWS]
-            value, slope, good[at : at + ROWS] = _fit_windows(start, slots, rows, half, parameters)
-            shift[rows], period[rows] = value, slope
-        waiting, half = waiting[~good], half // 4
-    shift[waiting], period[waiting] = 0.0, parameters["sample_period_ns"]
-    fitted = np.ones(len(start), np.bool_)
-    fitted[waiting] = False
-    return shift, period, fitted
+            found = _fit_windows(start, slots, rows, half, parameters)
+            lines.put(rows[found.fitted], found.take(found.fitted))
+        waiting, half = waiting[~lines.fitted[waiting]], half // 4
+    return lines
 
 
-def _fit_windows(
-    start: Int64, slots: Int64, rows: Int64, half_ns: int, parameters: Parameters
-) -> tuple[Floats, Floats, Bool]:
-    """Least-squares line of the window around each of the rows: value at the row [ns], period [ns], believed or not.
+def _fit_windows(start: Int64, slots: Int64, rows: Int64, half_ns: int, parameters: Parameters) -> Line:
+    """Least-squares lines of the windows around the rows, `fitted` where they can be believed.
 
-    Everything counts from the row itself, so the result does not depend on where the stretch begins.
+    Everything counts from the row itself, in whole numbers whose sums are exact in any order: the result does not
+    depend on where the stretch begins or on which rows are fitted together.
     """
     first, stop = np.searchsorted(start, start[rows] - half_ns), np.searchsorted(start, start[rows] + half_ns, "right")
-    index = first[:, None] + np.arange(int((stop - first).max()))
-    inside = index < stop[:, None]
-    index = np.minimum(index, len(start) - 1)
-    x = (slots[index] - slots[rows, None]).astype(np.float64)
-    y = (start[index] - start[rows, None]) - x * parameters["sample_period_ns"]
-    count = inside.sum(axis=1)
-    x_mean, y_mean = (np.where(inside, v, 0.0).sum(axis=1) / count for v in (x, y))
-    dx, dy = (np.where(inside, v - mean[:, None], 0.0) for v, mean in ((x, x_mean), (y, y_mean)))
-    slope = (dx * dy).sum(axis=1) / np.maximum((dx * dx).sum(axis=1), 1.0)
-    worst = np.abs(dy - slope[:, None] * dx).max(axis=1)
+    index, count = first[:, None] + np.arange(int((stop - first).max())), stop - first
+    # Beyond its window each row stands in for itself: at 0, 0 it adds nothing to a sum.
+    index = np.where(index < stop[:, None], index, rows[:, None])
+    period = round(parameters["sample_period_ns"])
+    x = slots[index] - slots[rows, None]
+    y = (start[index] - start[rows, None]) - x * period
+    x_mean, y_mean = x.sum(axis=1) / count, y.sum(axis=1) / count
+    xx, xy = ((x * v).sum(axis=1) - count * x_mean * mean for v, mean in ((x, x_mean), (y, y_mean)))
+    slope = xy / np.maximum(xx, 1.0)
+    shift = y_mean - slope * x_mean
+    worst = np.abs(y - shift[:, None] - slope[:, None] * x).max(axis=1)
     # Half a step of both counters, and 2.5 standard errors of such a line at the ends of its window.
     steps = 0.5 * parameters["isr_tick_ns"] + 0.5 * NS / SUBSECONDS
     good = (worst <= steps * (1 + 2 / np.sqrt(count))) & (count >= parameters["fit_packets_min"])
-    return y_mean - slope * x_mean, slope + parameters["sample_period_ns"], good
+    return Line(shift, slope + period, worst, good)
 
 
 # ---- packets without a valid tone ----------------------------------------------------------------------------------
@@ -185,19 +221,22 @@ def _timed_by(columns: dict[str, Int64], valid: Bool, parameters: Parameters) ->
     here, numbers = np.arange(len(valid)), np.append(np.flatnonzero(valid), -1)
     giver = numbers[np.searchsorted(numbers[:-1], here)]
     packets = columns["pkt_id"][giver] - columns["pkt_id"]
-    sent, cadence = columns["epoch_tt2000"][giver] - columns["epoch_tt2000"], parameters.nanoseconds("packet_period_s")
+    sent, cadence = columns["epoch_tt2000"][giver] - columns["epoch_tt2000"], nanoseconds(parameters["packet_period_s"])
     same_run = (packets >= 1) & (packets <= parameters["back_fill_packets_max"])
     same_run &= np.abs(sent - packets * cadence) <= cadence // 2
     known = (giver >= 0) & (valid | same_run)
     return np.where(known, giver, -1), np.where(known, packets, 0)
 
 
-def _slipped(pkt_id: Int64, timed: Bool, first: Int64, period: Floats, samples: int) -> Bool:
-    """Packets before which the instrument dropped a slot: one more has passed than the packets since explain."""
+def _slipped(pkt_id: Int64, timed: Bool, first: Int64, length: Floats, parameters: Parameters) -> Bool:
+    """Packets before which the instrument dropped a slot: one more has passed than the packets since explain.
+
+    `length` [ns] is that of each packet. Over a longer silence than a line nothing is said.
+    """
     which = np.flatnonzero(timed)
-    slots = np.rint(np.diff(first[which]) / period[which[1:]])
-    packets = np.diff(pkt_id[which])
-    extra = slots - samples * packets
+    passed, packets = np.diff(first[which]), np.diff(pkt_id[which])
+    extra = np.rint((passed - packets * length[which[1:]]) / parameters["sample_period_ns"])
+    known = (packets >= 1) & (passed <= nanoseconds(parameters["fit_gap_max_s"]))
     slipped = np.zeros(len(pkt_id), np.bool_)
-    slipped[which[1:]] = (packets >= 1) & (extra >= 1) & (extra <= packets)
+    slipped[which[1:]] = known & (extra >= 1) & (extra <= packets)
     return slipped
