@@ -13,6 +13,7 @@ import polars as pl
 
 from lake.definition_files import read_definitions
 from lake.definitions import Calibration, Table
+from tests import frames
 from transforms.hermes import merit
 
 MISSIONS = Path(__file__).parents[1] / "missions"
@@ -22,17 +23,6 @@ MERIT = HERMES.instrument("merit")
 DAY = date(2025, 8, 1)
 HEADS, BINS, PROTON_BINS, ELECTRON_BINS = 2, 31, 20, 11
 FLAGS = {flag.name: flag.mask for flag in MERIT.flags}
-POLARS: dict[str, Any] = {
-    "int8": pl.Int8,
-    "int16": pl.Int16,
-    "int32": pl.Int32,
-    "int64": pl.Int64,
-    "float32": pl.Float32,
-    "float64": pl.Float64,
-    "string": pl.String,
-    "date": pl.Date,
-    "timestamp": pl.Datetime("us", "UTC"),
-}
 NOON = {"time": datetime(2025, 8, 1, 12, tzinfo=UTC), "day": DAY}
 SECOND = 1_000_000_000
 # A good second: 0.9 s of live time, 1600 triggers, 20 degC, one count in each bin.
@@ -58,34 +48,25 @@ def table(name: str, day: date = DAY) -> Table:
 
 def calibration(name: str) -> Calibration:
     """The calibration that is valid on the day."""
-    found = MERIT.calibration(name, DAY)
-    assert found is not None
-    return found
+    return frames.calibration(MERIT, name, DAY)
 
 
 def changed(name: str, **columns: Any) -> Calibration:
     """The calibration with columns replaced by values or expressions."""
-    frame = calibration(name).frame.with_columns(**columns)
-    return Calibration(name, date(2000, 1, 1), Path(f"{name}_20000101.csv"), "", frame)
+    return frames.with_rows(calibration(name), calibration(name).frame.with_columns(**columns))
 
 
 def only(name: str, rows: pl.Expr) -> Calibration:
     """The calibration without the rows for which the expression is false."""
-    return Calibration(name, date(2000, 1, 1), Path(f"{name}_20000101.csv"), "", calibration(name).frame.filter(rows))
-
-
-def dtypes(name: str) -> dict[str, Any]:
-    return {c.name: pl.List(POLARS[c.type]) if c.is_list else POLARS[c.type] for c in table(name).columns}
+    return frames.with_rows(calibration(name), calibration(name).frame.filter(rows))
 
 
 def frame(name: str, rows: list[dict[str, Any]], **common: Any) -> pl.LazyFrame:
     """Rows of a table, a second and a packet apart from each other unless they say otherwise."""
-    types = dtypes(name)
-    blank = {column: "" if kind == pl.String else 0 for column, kind in types.items()}
     apart = [
         {"epoch_tt2000": i * SECOND, "byte_offset": i, "sequence_count": i, "seconds": i} for i in range(len(rows))
     ]
-    return pl.LazyFrame([{**blank, **NOON, **a, **common, **r} for a, r in zip(apart, rows, strict=True)], schema=types)
+    return frames.frame(table(name), [{**NOON, **a, **common, **r} for a, r in zip(apart, rows, strict=True)])
 
 
 def l0_counts(*rows: dict[str, Any]) -> pl.LazyFrame:
@@ -98,10 +79,8 @@ def seconds(*rows: dict[str, Any]) -> pl.LazyFrame:
 
 
 def checked(name: str, result: pl.LazyFrame | Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """The result in one piece, cast as the engine does."""
-    whole = result.collect() if isinstance(result, pl.LazyFrame) else pl.concat(list(result))
-    types = {column: kind for column, kind in dtypes(name).items() if column != "day"}
-    return whole.select(list(types)).cast(types, strict=True)  # type: ignore[arg-type]
+    """The result in one piece, checked as the engine does."""
+    return frames.checked(table(name), result, DAY)
 
 
 def l1_counts(counts: pl.LazyFrame, **changes: Any) -> pl.DataFrame:
@@ -109,8 +88,9 @@ def l1_counts(counts: pl.LazyFrame, **changes: Any) -> pl.DataFrame:
     return checked("l1_counts", merit.l1_counts(table("l1_counts"), counts=counts, **calibrations | changes))
 
 
-def l1_pha(pha: pl.LazyFrame) -> pl.DataFrame:
-    return checked("l1_pha", merit.l1_pha(table("l1_pha"), pha=pha))
+def l1_pha(pha: pl.LazyFrame, **changes: Any) -> pl.DataFrame:
+    calibrations: dict[str, Any] = {"counter": calibration("counter")}
+    return checked("l1_pha", merit.l1_pha(table("l1_pha"), pha=pha, **calibrations | changes))
 
 
 def ql_rates(counts: pl.LazyFrame, **changes: Any) -> pl.DataFrame:
@@ -119,7 +99,7 @@ def ql_rates(counts: pl.LazyFrame, **changes: Any) -> pl.DataFrame:
 
 
 def l2_flux(counts: pl.LazyFrame, **changes: Any) -> pl.DataFrame:
-    calibrations: dict[str, Any] = {n: calibration(n) for n in ("counter", "head", "response", "leakage")}
+    calibrations: dict[str, Any] = {n: calibration(n) for n in table("l2_flux").calibrations}
     return checked("l2_flux", merit.l2_flux(table("l2_flux"), counts=counts, **calibrations | changes))
 
 

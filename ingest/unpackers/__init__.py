@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The few layouts that a packet CSV cannot say. A module is named in instrument.yaml (`unpacker:`) and has
 
-unpack(data, offsets, lengths, columns) -> Extra
+unpack(data, offsets, lengths, columns) -> Extra, or unpacker(packet), which makes such a function from the definition
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ def unpacker_of(packet: Packet) -> Unpacker | None:
     if packet.unpacker is None:
         return None
     try:
-        function: Unpacker = importlib.import_module(f"ingest.unpackers.{packet.unpacker}").unpack
+        module = importlib.import_module(f"ingest.unpackers.{packet.unpacker}")
     except ModuleNotFoundError:
         raise DefinitionError(
             f"packet {packet.name}: there is no ingest/unpackers/{packet.unpacker}.py. Write it or correct `unpacker`."
         ) from None
+    function: Unpacker = module.unpacker(packet) if hasattr(module, "unpacker") else module.unpack
     return function

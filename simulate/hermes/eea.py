@@ -7,20 +7,18 @@ after the other; the same seed gives the same bytes.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from lake.clock import NS, met_from_tt2000, tt2000_of_day
+from lake.clock import NS, met_from_tt2000
 from lake.definitions import Instrument, Mission
 from simulate.faults import Fault
-from simulate.files import Simulated, Stream, write_faults, write_once
+from simulate.files import Simulated
 from simulate.hermes import plasma
 from simulate.hermes.eea_sweeps import (
     Analyser,
@@ -34,11 +32,9 @@ from simulate.hermes.eea_sweeps import (
     read_analyser,
     read_scenario,
 )
-from simulate.hermes.l0_names import l0_name
+from simulate.hermes.span import Recorder, Span, finish
 from simulate.packets import SEQUENCE_MODULUS, Packets, assemble
-from simulate.request import check_request, whole_seconds
-
-log = logging.getLogger(__name__)
+from simulate.request import check_request
 
 STREAM = "eea"
 SCIENCE = 1  # SHEID
@@ -65,21 +61,10 @@ def simulate_day(
     Raises ConfigurationError, CalibrationError, or StorageError if `out` holds other data under these names.
     """
     check_request(mission, instrument, day, seed, hours, faults, stream_names())
-    run = Run(instrument, day, seed, hours)
-    stream = Stream(
-        name=STREAM,
-        folder=out,
-        file_name=partial(l0_name, "EEA"),
-        cap=run.scenario.file_bytes,
-        faults=faults,
-        start=run.midnight,
-        stop=run.stop,
-        random=np.random.default_rng([seed, day.toordinal(), 100]),
-    )
-    for packets in run.packets():
-        stream.add(packets)
-    stream.close()
-    return _finish(run, stream, out)
+    run = Run(instrument, Span(day, hours), seed)
+    files = Recorder(STREAM, "EEA", out, run.scenario.file_bytes, faults)
+    stream = files.record(run.span, run.packets(), np.random.default_rng([seed, day.toordinal(), 100]))
+    return finish(run.span, stream, plasma.read_scenario(), {"eea_sweeps": pl.concat(run.truth).write_csv().encode()})
 
 
 @dataclass
@@ -87,36 +72,20 @@ class Run:
     """One simulation from midnight on: its sweeps piece by piece, and its truth."""
 
     instrument: Instrument
-    day: date
+    span: Span
     seed: int
-    hours: float
     scenario: EeaScenario = field(init=False)
     analyser: Analyser = field(init=False)
     truth: list[pl.DataFrame] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.scenario = read_scenario()
-        self.analyser = read_analyser(self.instrument, self.day)
-
-    @property
-    def midnight(self) -> int:
-        """TT2000 [ns] of the first midnight."""
-        return tt2000_of_day(self.day)
-
-    @property
-    def seconds(self) -> int:
-        """How long the run is."""
-        return whole_seconds(self.hours)
-
-    @property
-    def stop(self) -> int:
-        """TT2000 [ns] of the end."""
-        return self.midnight + self.seconds * NS
+        self.analyser = read_analyser(self.instrument, self.span.day)
 
     def packets(self) -> Iterator[Packets]:
         """The packets of the run, some hundred sweeps at a time."""
         period, phase = self.analyser.period_us * US_NS, self.scenario.phase_us * US_NS
-        first, stop = (self.midnight - phase) // period, -(-(self.stop - phase) // period)
+        first, stop = (self.span.midnight - phase) // period, -(-(self.span.stop - phase) // period)
         for start in range(first, stop, self.scenario.sweeps_at_once):
             numbers = np.arange(start, min(start + self.scenario.sweeps_at_once, stop), dtype=np.int64)
             yield self._packets_of(numbers, phase + numbers * period)
@@ -124,7 +93,7 @@ class Run:
     def _packets_of(self, numbers: Int64, starts: Int64) -> Packets:
         """The packets of these sweeps, counted from J2000, that are stamped within the run."""
         random = np.random.default_rng([self.seed, int(numbers[0]) % 2**62])
-        electrons = electrons_at(plasma.read_scenario(), self.scenario, starts, self.midnight)
+        electrons = electrons_at(plasma.read_scenario(), self.scenario, starts, self.span.midnight)
         expected = expected_counts(self.analyser, electrons, self.scenario.background_counts)
         anodes = draw(self.analyser, expected, random)
         scenario = self.scenario
@@ -132,7 +101,7 @@ class Run:
         totals = {name: draw_totals(self.analyser, anodes, extra, random) for name, extra in extras.items()}
         self.truth.append(_truth_rows(starts, electrons, expected.sum(axis=(1, 2)), anodes.sum(axis=(1, 2))))
         times = (starts[:, None] + self.analyser.stamp_us * US_NS).reshape(-1)
-        sent = (times >= self.midnight) & (times < self.stop)
+        sent = (times >= self.span.midnight) & (times < self.span.stop)
         values = {**totals, "accum": _with_pulses(anodes)}
         columns = {name: value.reshape(len(times), -1)[sent] for name, value in values.items()}
         return self._assemble(numbers, times, sent, columns)
@@ -162,13 +131,3 @@ def _truth_rows(
     numbers = {"density_cm3": electrons.density_cm3, "temperature_ev": electrons.temperature_ev, **velocity}
     frame = pl.DataFrame({"epoch_tt2000": starts, **numbers, "expected_counts": expected, "counts": counted})
     return frame.with_columns(pl.col(*numbers, "expected_counts").round_sig_figs(7))
-
-
-def _finish(run: Run, stream: Stream, out: Path) -> Simulated:
-    truth, day = out / "truth", f"{run.day:%Y%m%d}"
-    write_faults(truth / f"eea_faults_{day}.csv", stream.done)
-    write_once(truth / f"eea_sweeps_{day}.csv", pl.concat(run.truth).write_csv().encode())
-    plasma.write_truth(plasma.read_scenario(), run.midnight, run.seconds, out)
-    done = Simulated(tuple(stream.files), stream.packets, stream.written, tuple(stream.done))
-    log.info("simulate day=%s files=%d packets=%d bytes=%d", run.day, len(stream.files), done.packets, done.bytes)
-    return done

@@ -12,15 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from pydantic import Field
 from scipy import constants
 from scipy.spatial.transform import Rotation
 
 from lake.definition_text import build_at, read_yaml
 from lake.definitions import Instrument
-from lake.errors import CalibrationError
 from lake.packet_definitions import Noun
+from simulate.hermes.calibrations import calibration_frame, named_values
 from simulate.hermes.plasma import PlasmaScenario, attitude_at, plasma_at
 
 Int64 = npt.NDArray[np.int64]
@@ -74,14 +73,14 @@ class Analyser:
 
 def read_analyser(instrument: Instrument, day: date) -> Analyser:
     """The analyser by its calibrations of a day. Raises CalibrationError if one is missing."""
-    names = ("stepper", "readout", "energy", "deflection", "azimuth", "geometry", "efficiency", "detector")
-    rows = {name: _calibration(instrument, name, day) for name in names}
+    names = ("stepper", "energy", "deflection", "azimuth", "geometry", "efficiency")
+    rows = {name: calibration_frame(instrument, name, day) for name in names}
     steps, azimuth = rows["stepper"].sort("step"), rows["azimuth"].sort("anode")
     energy = rows["energy"].sort("energy_index")["energy_ev"].to_numpy()
     deflection = rows["deflection"].sort("deflection_index")["deflection_deg"].to_numpy()
     at_energy, at_deflection = (steps[name].to_numpy() for name in ("energy_index", "deflection_index"))
-    readout, detector = (dict(rows[name].select("name", "value").iter_rows()) for name in ("readout", "detector"))
-    seconds = float(detector["accumulation_time"]) / 1e6
+    readout, detector = (named_values(instrument, name, day) for name in ("readout", "detector"))
+    seconds = detector["accumulation_time"] / 1e6
     efficiency = rows["efficiency"].sort("energy_index")["efficiency"].to_numpy()[at_energy]
     geometry = rows["geometry"].sort("anode")["geometric_factor_cm2_sr"].to_numpy()
     interval = steps["dwell_us"].to_numpy() + int(readout["step_overhead"])
@@ -92,19 +91,10 @@ def read_analyser(instrument: Instrument, day: date) -> Analyser:
         stamp_us=np.cumsum(interval) - interval[0],
         period_us=int(interval.sum() + readout["sweep_overhead"]),
         seconds=seconds,
-        dead_time_s=float(detector["dead_time"]) / 1e9,
+        dead_time_s=detector["dead_time"] / 1e9,
         counter_full=int(readout["counter_full"]),
         total_full=int(readout["total_counter_full"]),
     )
-
-
-def _calibration(instrument: Instrument, name: str, day: date) -> pl.DataFrame:
-    calibration = instrument.calibration(name, day)
-    if calibration is None:
-        raise CalibrationError(
-            f"{instrument.name}: no calibration {name} is valid on {day}. Add calibration/{name}_<yyyymmdd>.csv."
-        )
-    return calibration.frame
 
 
 def _look(deflection_deg: Float64, azimuth_deg: Float64) -> Float64:

@@ -6,33 +6,29 @@ The day is made in short pieces, one after the other; the same seed gives the sa
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from functools import partial
+from datetime import date
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from lake.clock import DAY_NS, NS, met_from_tt2000, tt2000_from_met, tt2000_of_day, unix_ns_from_tt2000
+from lake.clock import NS, met_from_tt2000, tt2000_from_met, unix_ns_from_tt2000
 from lake.definitions import Instrument, Mission
 from simulate.faults import Fault
-from simulate.files import Simulated, Stream, write_faults, write_once
-from simulate.hermes.l0_names import l0_name
-from simulate.hermes.merit_events import event_words
+from simulate.files import Simulated
+from simulate.hermes.merit_events import as_one_field, event_layout, event_words
 from simulate.hermes.merit_response import Counted, Response, count, read_response, true_rates
 from simulate.hermes.merit_scenario import MeritScenario, read_merit_scenario
-from simulate.hermes.plasma import Plasma, PlasmaScenario, plasma_at, read_scenario, write_truth
+from simulate.hermes.plasma import Plasma, PlasmaScenario, plasma_at, read_scenario
+from simulate.hermes.span import Recorder, Span, day_of, finish
 from simulate.packets import SEQUENCE_MODULUS, Int64, Packets, SequenceCounts, Words, assemble, in_time_order
-from simulate.request import check_request, whole_seconds
-
-log = logging.getLogger(__name__)
+from simulate.request import check_request
 
 STREAM = "merit"
 CHUNK_S = 1800  # made at once
-EVENT_WORDS = 4
 
 
 def stream_names() -> tuple[str, ...]:
@@ -55,21 +51,10 @@ def simulate_day(
     Raises ConfigurationError, CalibrationError, or StorageError if `out` holds other data under these names.
     """
     check_request(mission, instrument, day, seed, hours, faults, stream_names())
-    run = Run(instrument, day, seed, hours)
-    stream = Stream(
-        name=STREAM,
-        folder=out,
-        file_name=partial(l0_name, "MERIT"),
-        cap=run.scenario.file_cap_bytes,
-        faults=faults,
-        start=run.midnight,
-        stop=run.stop,
-        random=run.random(0, 100),
-    )
-    for packets in run.packets():
-        stream.add(packets)
-    stream.close()
-    return _finish(run, stream, out)
+    run = Run(instrument, Span(day, hours), seed)
+    files = Recorder(STREAM, "MERIT", out, run.scenario.file_cap_bytes, faults)
+    stream = files.record(run.span, run.packets(), run.random(0, 100))
+    return finish(run.span, stream, run.around, {"merit": run.truth.csv()})
 
 
 @dataclass
@@ -103,41 +88,43 @@ FLUX_COLUMNS = ("proton_j0", "proton_index", "electron_j0", "electron_index")
 class Run:
     """One simulation from midnight on: its clock, its sequence counts and its truth."""
 
-    def __init__(self, instrument: Instrument, day: date, seed: int, hours: float) -> None:
-        self.instrument, self.day, self.seed = instrument, day, seed
+    def __init__(self, instrument: Instrument, span: Span, seed: int) -> None:
+        self.instrument, self.span, self.seed = instrument, span, seed
         self.scenario: MeritScenario = read_merit_scenario()
         self.around: PlasmaScenario = read_scenario()
-        self.midnight = tt2000_of_day(day)
-        self.seconds = whole_seconds(hours)
-        self.stop = self.midnight + self.seconds * NS
         self.truth = Truth()
-        self._response_day, self._response = day, read_response(instrument, day)
-        first = int(unix_ns_from_tt2000(self.midnight)) // NS % SEQUENCE_MODULUS
+        self.layout = event_layout(instrument.packet("pha"))
+        self.response_of = cache(partial(read_response, instrument))
+        first = int(unix_ns_from_tt2000(self.span.midnight)) // NS % SEQUENCE_MODULUS
         # Both packets come each second, so that days made apart fit together.
         self.sequence = SequenceCounts({packet.apids[0]: first for packet in instrument.packets})
 
     def random(self, second: int, purpose: int) -> np.random.Generator:
         """The random numbers of one purpose from one second on, the same on whichever day the run begins."""
-        return np.random.default_rng([self.seed, self.day.toordinal() * 86_400 + second, purpose])
+        return np.random.default_rng([self.seed, self.span.day.toordinal() * 86_400 + second, purpose])
 
     def packets(self) -> Iterator[Packets]:
         """Packets of both kinds in order of time, some of an hour at once."""
-        for first in range(0, self.seconds, CHUNK_S):
-            stop = min(first + CHUNK_S, self.seconds)
+        for first in range(0, self.span.seconds, CHUNK_S):
+            stop = min(first + CHUNK_S, self.span.seconds)
             clock, times = self._clock(first, stop)
-            plasma = plasma_at(self.around, times, self.midnight)
-            response = self._response_at(int(times[0]))
+            plasma = plasma_at(self.around, times, self.span.midnight)
+            response = self.response_of(day_of(int(times[0])))
             rates = true_rates(plasma, self.around, self.scenario, response)
             counted = count(rates, self.scenario, response, self.random(first, 1))
-            words, events = event_words(counted.counts, response, self.scenario.events, self.random(first, 2))
+            words, events = event_words(
+                counted.counts, self.layout, response, self.scenario.events, self.random(first, 2)
+            )
             self.truth.add(times, plasma, counted, events, self.scenario.truth_step_s)
-            pha = self._assemble("pha", times, {**clock, "n_events": events}, (words, EVENT_WORDS * events))
-            yield in_time_order([self._assemble("counts", times, {**clock, **self._values(times, counted)}), pha])
+            pha = self._assemble("pha", times, {**clock, "n_events": events}, (words, self.layout.words * events))
+            yield in_time_order(
+                [self._assemble("counts", times, {**clock, **self._values(times, counted, response)}), pha]
+            )
 
     def _clock(self, first: int, stop: int) -> tuple[dict[str, Int64], Int64]:
         """The clock's fields in each second, and the TT2000 [ns] that they say."""
         clock = self.instrument.clock
-        start = self.midnight + round(self.scenario.first_packet_s * NS)
+        start = self.span.midnight + round(self.scenario.first_packet_s * NS)
         met = met_from_tt2000(clock, start + np.arange(first, stop, dtype=np.int64) * NS)
         # The next tick, so that no packet of a day begins before it.
         rate = clock.fine_ticks_per_second
@@ -145,19 +132,12 @@ class Run:
         fields = {clock.coarse: ticks // rate, str(clock.fine): ticks % rate}
         return fields, tt2000_from_met(clock, ticks // rate, ticks % rate)
 
-    def _response_at(self, tt2000: int) -> Response:
-        """The calibrations of the UTC day that holds a time."""
-        day = date(1970, 1, 1) + timedelta(days=int(unix_ns_from_tt2000(tt2000)) // DAY_NS)
-        if day != self._response_day:
-            self._response_day, self._response = day, read_response(self.instrument, day)
-        return self._response
-
-    def _values(self, times: Int64, counted: Counted) -> dict[str, Int64]:
+    def _values(self, times: Int64, counted: Counted, response: Response) -> dict[str, Int64]:
         """The fields of the counts packets beside their clock."""
-        scenario, elapsed = self.scenario, (times - self.midnight) / NS
+        scenario, elapsed = self.scenario, (times - self.span.midnight) / NS
         burst = (elapsed >= scenario.burst.after_s) & (elapsed < scenario.burst.after_s + scenario.burst.seconds)
         degrees = np.stack([quantity.at(times) for quantity in scenario.head_temperature_degc], axis=1)
-        unit = self._response.counters["temperature_unit"]
+        unit = response.counters["temperature_unit"]
         return {
             "mode": np.where(burst, scenario.burst.mode, scenario.mode),
             "lut_version": np.full(len(times), scenario.lut_version, np.int64),
@@ -171,14 +151,5 @@ class Run:
     def _assemble(
         self, name: str, times: Int64, values: dict[str, Int64], tail: tuple[Words, Int64] | None = None
     ) -> Packets:
-        packet = self.instrument.packet(name)
+        packet = as_one_field(self.instrument.packet(name))
         return assemble(packet, self.sequence.take(packet.apids[0], len(times)), times, values, tail)
-
-
-def _finish(run: Run, stream: Stream, out: Path) -> Simulated:
-    name = f"{run.day:%Y%m%d}"
-    write_once(out / "truth" / f"merit_{name}.csv", run.truth.csv())
-    write_truth(run.around, run.midnight, run.seconds, out)
-    write_faults(out / "truth" / f"merit_faults_{name}.csv", stream.done)
-    log.info("simulate day=%s files=%d packets=%d bytes=%d", run.day, len(stream.files), stream.packets, stream.written)
-    return Simulated(tuple(stream.files), stream.packets, stream.written, tuple(stream.done))

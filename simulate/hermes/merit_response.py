@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from lake.definitions import Instrument
-from lake.errors import CalibrationError
+from simulate.hermes.calibrations import calibration_frame, named_values
 from simulate.hermes.merit_scenario import MeritScenario
 from simulate.hermes.plasma import Plasma, PlasmaScenario
 from simulate.packets import Int64
@@ -55,7 +55,6 @@ def read_response(instrument: Instrument, day: date) -> Response:
     )
     matrix = np.zeros((efficiency.shape[1],) * 2)
     matrix[leakage["measured_bin"].to_numpy(), leakage["true_bin"].to_numpy()] = leakage["fraction"].to_numpy()
-    counter = calibration_frame(instrument, "counter", day)
     return Response(
         bins={species: _bins(calibration_frame(instrument, f"{species}_energy", day)) for species in SPECIES},
         geometric_factor=head.sort("head")["geometric_factor_cm2_sr"].to_numpy(),
@@ -63,16 +62,8 @@ def read_response(instrument: Instrument, day: date) -> Response:
         efficiency=efficiency,
         background=background,
         leakage=matrix,
-        counters=dict(counter.select("name", "value").iter_rows()),
+        counters=named_values(instrument, "counter", day),
     )
-
-
-def calibration_frame(instrument: Instrument, name: str, day: date) -> pl.DataFrame:
-    """The rows of the calibration that is valid on a day. Raises CalibrationError if there is none."""
-    calibration = instrument.calibration(name, day)
-    if calibration is None:
-        raise CalibrationError(f"{instrument.name}: no calibration {name} is valid on {day}. Choose a later day.")
-    return calibration.frame
 
 
 def _bins(rows: pl.DataFrame) -> Bins:
@@ -135,5 +126,5 @@ def count(rates: Float64, scenario: MeritScenario, response: Response, random: n
     stopped = (
         (counts >= full).any(axis=2) | (triggers >= full) | (1 - open_part > scenario.triggers.saturated_dead_part)
     )
-    bits = 1 << np.arange(rates.shape[1], dtype=np.int64)
+    bits = np.array([1 << int(known[f"head_{head}_saturation_bit"]) for head in range(rates.shape[1])], np.int64)
     return Counted(np.minimum(counts, full), live_time, np.minimum(triggers, full), (stopped * bits).sum(axis=1))

@@ -6,23 +6,21 @@ A day is made in short pieces, one after the other; the same seed gives the same
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from lake.clock import NS, met_from_tt2000, tt2000_of_day
+from lake.clock import NS, met_from_tt2000
 from lake.definitions import Instrument, Mission
 from simulate.faults import Fault
-from simulate.files import Simulated, Stream, write_faults, write_once
+from simulate.files import Simulated
 from simulate.hermes import plasma
-from simulate.hermes.l0_names import l0_name
+from simulate.hermes.span import Recorder, Span, finish
 from simulate.hermes.spani_ions import (
     Analyser,
     Float64,
@@ -36,9 +34,7 @@ from simulate.hermes.spani_ions import (
 )
 from simulate.hermes.spani_scenario import Scenario, read_scenario
 from simulate.packets import SEQUENCE_MODULUS, Packets, assemble, in_time_order
-from simulate.request import check_request, whole_seconds
-
-log = logging.getLogger(__name__)
+from simulate.request import check_request
 
 STREAM = "spani"
 PIECE = 256  # accumulations; their true events take 25 MB
@@ -47,15 +43,16 @@ U16_MAX = 65535
 
 @dataclass(frozen=True)
 class Run:
-    """One run: the instrument, its scenario, and the accumulations from the first to before the last."""
+    """One run: the instrument, its scenario, the accumulations from the first to before the last, and their truth."""
 
     instrument: Instrument
     scenario: Scenario
     analyser: Analyser
-    midnight: int
+    span: Span
     first: int
     stop: int
     seed: int
+    truth: list[pl.DataFrame] = field(default_factory=list)
 
     def times(self, number: Int64) -> Int64:
         """TT2000 [ns] at which accumulations start, counted from J2000."""
@@ -84,53 +81,37 @@ def simulate_day(
     Raises ConfigurationError, CalibrationError, or StorageError if `out` holds other data under these names.
     """
     check_request(mission, instrument, day, seed, hours, faults, stream_names())
-    run = _run(instrument, day, seed, hours)
-    stream = Stream(
-        name=STREAM,
-        folder=out,
-        file_name=partial(l0_name, "SPANI"),
-        cap=run.scenario.file_bytes,
-        faults=faults,
-        start=run.midnight,
-        stop=run.midnight + whole_seconds(hours) * NS,
-        random=np.random.default_rng([seed, day.toordinal(), 1]),
-    )
-    truth = []
-    for packets, rows in _pieces(run):
-        stream.add(packets)
-        truth.append(rows)
-    stream.close()
-    write_faults(out / "truth" / f"spani_faults_{day:%Y%m%d}.csv", stream.done)
-    write_once(out / "truth" / f"spani_{day:%Y%m%d}.csv", pl.concat(truth).write_csv().encode())
-    plasma.write_truth(plasma.read_scenario(), run.midnight, whole_seconds(hours), out)
-    log.info("simulate day=%s files=%d packets=%d bytes=%d", day, len(stream.files), stream.packets, stream.written)
-    return Simulated(tuple(stream.files), stream.packets, stream.written, tuple(stream.done))
+    run = _run(instrument, Span(day, hours), seed)
+    files = Recorder(STREAM, "SPANI", out, run.scenario.file_bytes, faults)
+    stream = files.record(run.span, _pieces(run), np.random.default_rng([seed, day.toordinal(), 1]))
+    return finish(run.span, stream, plasma.read_scenario(), {"spani": pl.concat(run.truth).write_csv().encode()})
 
 
-def _run(instrument: Instrument, day: date, seed: int, hours: float) -> Run:
-    scenario, midnight = read_scenario(), tt2000_of_day(day)
+def _run(instrument: Instrument, span: Span, seed: int) -> Run:
+    scenario = read_scenario()
     period = scenario.cycle.ticks / scenario.cycle.hertz
-    first = int(np.ceil(midnight / NS / period))
-    stop = first + max(int(hours * 3600 / period), 1)
-    return Run(instrument, scenario, read_analyser(instrument, day), midnight, first, stop, seed)
+    first = int(np.ceil(span.midnight / NS / period))
+    stop = first + max(int(span.hours * 3600 / period), 1)
+    return Run(instrument, scenario, read_analyser(instrument, span.day), span, first, stop, seed)
 
 
-def _pieces(run: Run) -> Iterator[tuple[Packets, pl.DataFrame]]:
-    """Packets and truth of a few minutes at a time."""
+def _pieces(run: Run) -> Iterator[Packets]:
+    """Packets of a few minutes at a time; their truth is noted."""
     for first in range(run.first, run.stop, PIECE):
         number = np.arange(first, min(first + PIECE, run.stop), dtype=np.int64)
         random = np.random.default_rng([run.seed, first, 2])
         winds = _winds(run, number)
         attenuator = _attenuator(run, winds["h"])
         counts = _counts(run, winds, attenuator, random)
-        yield _packets(run, number, counts, attenuator, random), _truth(run, number, winds, attenuator)
+        run.truth.append(_truth(run, number, winds, attenuator))
+        yield _packets(run, number, counts, attenuator, random)
 
 
 def _winds(run: Run, number: Int64) -> dict[str, Wind]:
     """The three species in the instrument's frame in the middle of each accumulation."""
     scenario, half = plasma.read_scenario(), (run.times(number + 1) - run.times(number)) // 2
     tt2000 = run.times(number) + half
-    state = plasma.plasma_at(scenario, tt2000, run.midnight)
+    state = plasma.plasma_at(scenario, tt2000, run.span.midnight)
     bus = plasma.attitude_at(scenario, tt2000).inv().apply(state.velocity_gse_km_s)
     velocity = np.asarray(bus @ run.analyser.to_bus, np.float64)
     parts = {"h": np.ones(len(number)), "he": state.alpha_ratio, "o": state.oxygen_ratio}

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import constants
 
-from lake.definitions import Calibration, Instrument
-from lake.errors import CalibrationError
+from lake.definitions import Instrument
+from simulate.hermes.calibrations import calibration_frame
 
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
@@ -61,7 +61,7 @@ class Analyser:
 def read_analyser(instrument: Instrument, day: date) -> Analyser:
     """SPAN-I on a day. Raises CalibrationError if a calibration is missing."""
     names = ("species", "anode", "energy", "deflection", "sweep", "timing", "leakage", "attenuator", "mounting")
-    frames = {name: _calibration(instrument, name, day).frame for name in names}
+    frames = {name: calibration_frame(instrument, name, day) for name in names}
     azimuth = np.deg2rad(_borders(frames["anode"], "azimuth_deg", "minus_deg", "plus_deg"))
     energy = _borders(frames["energy"], "energy_ev_q", "minus_ev_q", "plus_ev_q")
     deflection = np.deg2rad(_borders(frames["deflection"], "deflection_deg", "minus_deg", "plus_deg"))
@@ -91,13 +91,6 @@ def read_analyser(instrument: Instrument, day: date) -> Analyser:
         attenuation={r["position"]: r["factor"] for r in frames["attenuator"].iter_rows(named=True)},
         to_bus=frames["mounting"].select("instrument_x", "instrument_y", "instrument_z").to_numpy().astype(np.float64),
     )
-
-
-def _calibration(instrument: Instrument, name: str, day: date) -> Calibration:
-    found = instrument.calibration(name, day)
-    if found is None:
-        raise CalibrationError(f"{instrument.name}: no calibration {name} is valid on {day}. Add its CSV.")
-    return found
 
 
 def _borders(frame: object, column: str, minus: str, plus: str) -> Float64:

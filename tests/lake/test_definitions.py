@@ -17,9 +17,10 @@ import pytest
 
 import lake.definition_text
 from lake.catalog import open_catalog
+from lake.clock import NS
 from lake.config import CHECKOUT
 from lake.definition_files import read_definitions
-from lake.definitions import Instrument, Mission
+from lake.definitions import Calibration, Instrument, Mission
 from lake.errors import ConfigurationError, DefinitionError
 from lake.packet_definitions import Clock, PacketField
 from lake.store import Lake
@@ -132,6 +133,45 @@ def test_calibrations_are_dated_and_hashed(mission: Mission, instrument: Instrum
         assert calibration.path.name == f"{calibration.name}_{calibration.valid_from:%Y%m%d}.csv"
         assert re.fullmatch("[0-9a-f]{64}", calibration.sha256)
         assert calibration.frame.height > 0
+
+
+def says_it_is_assumed(calibration: Calibration) -> bool:
+    """True if a text cell says that a number is assumed, or a choice of ours."""
+    texts = (calibration.frame[name] for name, kind in calibration.frame.schema.items() if kind == pl.String)
+    return any(re.search(r"\bassumed\b|\[A\]|\bours\b", cell) for text in texts for cell in text.drop_nulls())
+
+
+@every_instrument
+def test_every_calibration_that_holds_assumed_numbers_is_named_as_such(
+    mission: Mission, instrument: Instrument
+) -> None:
+    found = {c.path.stem for c in instrument.calibrations if says_it_is_assumed(c)}
+    assert found - set(instrument.assumed) == set()
+
+
+@every_instrument
+def test_every_calibration_named_as_assumed_says_which_numbers(mission: Mission, instrument: Instrument) -> None:
+    """A file without a column `source` is assumed as a whole: an order of cells, an attitude."""
+    files = {c.path.stem: c for c in instrument.calibrations}
+    silent = {name for name in instrument.assumed if not says_it_is_assumed(files[name])}
+    assert {name for name in silent if "source" in files[name].frame.columns} == set()
+
+
+@every_instrument
+def test_a_product_of_an_instrument_that_does_not_fly_is_in_development(
+    mission: Mission, instrument: Instrument
+) -> None:
+    if instrument.status != "flying":
+        assert {p.table: p.version for p in instrument.products if not p.version.startswith("0.")} == {}
+
+
+@every_instrument
+def test_a_tick_of_a_clock_has_one_unit(mission: Mission, instrument: Instrument) -> None:
+    """Of a clock of n ticks in a second the fine field is in 1/n s, unless a tick is a whole number of nanoseconds."""
+    ticks = instrument.clock.fine_ticks_per_second
+    fields = [field for packet in instrument.packets for field in packet.fields if field.name == instrument.clock.fine]
+    if ticks and NS % ticks:
+        assert {field.unit for field in fields} == {f"1/{ticks} s"}
 
 
 def test_every_fact_file_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

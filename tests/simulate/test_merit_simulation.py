@@ -6,6 +6,7 @@ from __future__ import annotations
 import struct
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -14,11 +15,12 @@ import polars as pl
 import pytest
 
 from lake.clock import NS, tt2000_of_day
-from lake.errors import ConfigurationError
+from lake.errors import ConfigurationError, DefinitionError
 from lake.names import parse_name
 from simulate.faults import Fault
 from simulate.hermes.l0_names import l0_name
 from simulate.hermes.merit import simulate_day
+from simulate.hermes.merit_events import event_layout, event_words
 from simulate.hermes.merit_response import count, read_response, true_rates
 from simulate.hermes.merit_scenario import read_merit_scenario
 from simulate.hermes.plasma import plasma_at, read_scenario
@@ -216,3 +218,38 @@ def test_what_cannot_be_simulated_is_refused(tmp_path: Path, changes: dict, reas
 
 def test_file_names_count_the_days_of_the_year() -> None:
     assert l0_name("MERIT", tt2000_of_day(date(2026, 1, 1)) + 3661 * NS) == "hermes_MERIT_l0_2026001-010101_v0.bin"
+
+
+# ---- facts that the definitions hold -------------------------------------------------------------------------------
+def test_the_words_of_an_event_follow_the_packet_definition() -> None:
+    """Species before head, and the pulse heights in another order; 0 for what has no value, 1023 for what is higher."""
+    packet, response, random = MERIT.packet("pha"), read_response(MERIT, DAY), np.random.default_rng(3)
+    fields = {field.name: field for field in packet.fields}
+    heights = ("pha_ssd3", "pha_apd", "pha_ssd1", "pha_ssd2")
+    names = ("seconds", "subseconds", "n_events", "species", "head", "event_spare", "t_offset", *heights, "checksum")
+    layout = event_layout(packet.model_copy(update={"fields": tuple(fields[name] for name in names)}))
+    counts = np.zeros((1, HEADS, BINS), np.int64)
+    counts[0, 1, 19] = 3  # protons of about 167 MeV in the second head
+    words, number = event_words(counts, layout, response, SCENARIO.events, random)
+    assert number.tolist() == [3]
+    assert len(words) == 12
+    for (word,) in struct.iter_unpack(">Q", words.astype(">u2").tobytes()):
+        assert (word >> 62, word >> 61 & 1, word >> 56 & 31) == (1, 1, 0)
+        # 167 MeV, its part in the detector, adu per MeV; 0.35 * 167 * 25 is more than 10 bits hold.
+        for place, height in ((30, 0.15 * 167 * 5), (20, 0.05 * 167 * 60), (10, 1023), (0, 0.35 * 167 * 12)):
+            assert word >> place & 1023 == pytest.approx(height, rel=0.3 if height < 1023 else 0)
+
+
+def test_events_of_another_length_are_refused() -> None:
+    packet = MERIT.packet("pha")
+    fields = tuple(field for field in packet.fields if field.name != "event_spare")
+    with pytest.raises(DefinitionError, match="59 bits"):
+        event_layout(packet.model_copy(update={"fields": fields}))
+
+
+def test_a_head_sets_the_bit_that_its_calibration_says() -> None:
+    response, random = read_response(MERIT, DAY), np.random.default_rng(1)
+    rates = np.ones((1, HEADS, BINS))
+    rates[0, 1, 0] = 200_000
+    moved = replace(response, counters={**response.counters, "head_1_saturation_bit": 7.0})
+    assert count(rates, SCENARIO, moved, random).saturation.tolist() == [128]

@@ -18,7 +18,7 @@ from scipy.interpolate import CubicSpline
 from lake.definition_files import read_definitions
 from lake.definitions import Calibration, Column, Table
 from lake.errors import CalibrationError
-from transforms.conversions import convert_columns, rebin_counts, rebin_matrix
+from transforms.conversions import convert_columns, named_numbers, rebin_counts, rebin_matrix
 
 MEDDEA = read_definitions(Path(__file__).parents[2] / "missions").mission("padre").instrument("meddea")
 OUT_OF_RANGE = 1 << 14
@@ -39,7 +39,7 @@ def meddea_calibration(name: str) -> Calibration:
     return found
 
 
-def calibration(name: str, **columns: Any) -> Calibration:
+def calibration(name: str, /, **columns: Any) -> Calibration:
     return Calibration(name, date(2024, 1, 1), Path(f"{name}_20240101.csv"), "", pl.DataFrame(columns))
 
 
@@ -250,3 +250,27 @@ def test_a_spectrum_gives_the_same_bits_in_any_block() -> None:
     together = rebin_counts(counts, slope, intercept, edges)
     alone = np.concatenate([rebin_counts(c[None], slope, intercept, edges) for c in counts])
     assert together.tobytes() == alone.tobytes()
+
+
+# ---- named numbers -------------------------------------------------------------------------------------------------
+def test_named_numbers_come_in_the_order_they_are_asked_for() -> None:
+    known = calibration("parameters", name=["b", "a", "c"], value=[2, 1, 3])
+    assert list(named_numbers(known, "c", "a").items()) == [("c", 3.0), ("a", 1.0)]
+    assert named_numbers(known) == {"a": 1.0, "b": 2.0, "c": 3.0}
+
+
+def test_missing_names_are_named_with_their_file() -> None:
+    known = calibration("parameters", name=["a"], value=[1])
+    with pytest.raises(CalibrationError, match=r"parameters_20240101\.csv.*no row b, c"):
+        named_numbers(known, "a", "b", "c")
+
+
+@pytest.mark.parametrize("value", [["1", "many"], [1.0, None], [1.0, float("nan")]])
+def test_named_values_have_to_be_numbers(value: list[Any]) -> None:
+    with pytest.raises(CalibrationError, match=r"parameters_20240101\.csv \(value\)"):
+        named_numbers(calibration("parameters", name=["a", "b"], value=value), "a")
+
+
+def test_a_name_is_there_once() -> None:
+    with pytest.raises(CalibrationError, match="twice"):
+        named_numbers(calibration("parameters", name=["a", "a"], value=[1, 2]))

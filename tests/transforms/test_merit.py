@@ -37,6 +37,8 @@ from transforms.hermes import merit
 from transforms.hermes.merit_flux import bin_mean, local_index, means_of_stretches, to_bin_energies
 
 GEOMETRIC_FACTOR, TAU, BACKGROUND, SYSTEMATIC = 0.5, 2e-6, 0.02, 0.1
+SIGNIFICANT = 3.0
+MANY = [65_534, 65_534]  # units of triggers: more than any counts
 
 
 def counts_of(**bins: int) -> list[int]:
@@ -67,10 +69,17 @@ def test_counters_become_seconds_triggers_and_degrees() -> None:
         ({"saturation": 1}, ["head_0_saturated"]),
         ({"saturation": 2}, ["head_1_saturated"]),
         ({"saturation": 3}, ["head_0_saturated", "head_1_saturated"]),
-        ({"counts": counts_of(h0_b30=65_535)}, ["head_0_saturated"]),
-        ({"counts": counts_of(h1_b0=65_535)}, ["head_1_saturated"]),
-        ({"counts": counts_of(h1_b0=65_534)}, []),
-        ({"triggers": [0, 65_535]}, ["head_1_saturated"]),
+        ({"counts": counts_of(h0_b30=65_535), "triggers": MANY}, ["head_0_saturated"]),
+        ({"counts": counts_of(h1_b0=65_535), "triggers": MANY}, ["head_1_saturated"]),
+        ({"counts": counts_of(h1_b0=65_534), "triggers": MANY}, []),
+        ({"triggers": [100, 65_535]}, ["head_1_saturated"]),
+        # 31 counts: one unit of 16 triggers stands for 31 at most.
+        ({"triggers": [1, 100]}, []),
+        ({"triggers": [0, 100]}, ["triggers_too_few"]),
+        ({"triggers": [100, 0]}, ["triggers_too_few"]),
+        ({"counts": counts_of(h0_b3=20, h0_b30=12), "triggers": [1, 0]}, ["triggers_too_few"]),
+        ({"counts": counts_of(h0_b0=15, h1_b0=15), "triggers": [0, 0]}, []),
+        ({"counts": counts_of(h1_b30=16), "triggers": [0, 0]}, ["triggers_too_few"]),
         ({"mode": 1}, ["burst_mode"]),
         ({"mode": 7}, ["mode_unknown"]),
         ({"lut_version": 2}, ["lut_unknown"]),
@@ -115,6 +124,22 @@ def test_events_are_in_order_of_time_and_those_of_a_repeated_packet_once() -> No
     assert events["quality_flag"].to_list() == [0] * 4
 
 
+def test_the_saturation_bits_of_the_heads_are_the_calibration_s() -> None:
+    """A calibration that gives the sunward head bit 5 and the other bit 4."""
+    bits = {"head_0_saturation_bit": 5, "head_1_saturation_bit": 4}
+    value = pl.col("name").replace_strict(bits, default=pl.col("value"), return_dtype=pl.Float64)
+    sent = l0_counts({"saturation": 32}, {"saturation": 16}, {"saturation": 3})
+    rows = l1_counts(sent, counter=changed("counter", value=value))
+    assert rows["quality_flag"].to_list() == [FLAGS["head_0_saturated"], FLAGS["head_1_saturated"], 0]
+
+
+def test_which_species_is_unknown_is_the_calibration_s() -> None:
+    counter = changed("counter", value=pl.when(pl.col("name") == "species_unknown").then(3).otherwise(pl.col("value")))
+    sent = frame("l0_pha", [{"species": 0, "byte_offset": 1}, {"species": 3, "byte_offset": 2}])
+    events = l1_pha(sent, counter=counter)
+    assert events["quality_flag"].to_list() == [0, FLAGS["species_unknown"]]
+
+
 def test_an_event_without_species_is_flagged() -> None:
     events = l1_pha(frame("l0_pha", [{"species": 0, "byte_offset": 1}, {"species": 2, "byte_offset": 2}]))
     assert events["quality_flag"].to_list() == [FLAGS["species_unknown"], 0]
@@ -122,13 +147,13 @@ def test_an_event_without_species_is_flagged() -> None:
 
 # ---- QL ------------------------------------------------------------------------------------------------------------
 def test_a_rate_is_corrected_for_live_and_dead_time() -> None:
-    row = {"counts": counts_of(h0_b3=900, h1_b20=400), "live_time_s": [0.9, 0.5], "triggers": [90_000, 16]}
+    row = {"counts": counts_of(h0_b3=900, h1_b20=400), "live_time_s": [0.9, 0.5], "triggers": [90_000, 400]}
     rates = ql_rates(seconds(row))
     dead = 90_000 / 0.9 * TAU
     assert cells(rates, "rate")[0, 0, 3] == pytest.approx(1000 / (1 - dead), rel=1e-6)
     assert cells(rates, "rate_uncertainty")[0, 0, 3] == pytest.approx(30 / 0.9 / (1 - dead), rel=1e-6)
-    assert cells(rates, "rate")[0, 1, 20] == pytest.approx(800 / (1 - 32 * TAU), rel=1e-6)
-    assert cells(rates, "dead_time_ratio")[0, :, 0] == pytest.approx([dead, 32 * TAU], rel=1e-6)
+    assert cells(rates, "rate")[0, 1, 20] == pytest.approx(800 / (1 - 800 * TAU), rel=1e-6)
+    assert cells(rates, "dead_time_ratio")[0, :, 0] == pytest.approx([dead, 800 * TAU], rel=1e-6)
     assert rates["quality_flag"].to_list() == [0]
 
 
@@ -147,6 +172,9 @@ def test_no_count_is_a_rate_of_zero_with_the_uncertainty_of_one() -> None:
         ({"live_time_s": [0.9, 0.0099]}, [False, True]),
         ({"live_time_s": [0.9, 1.00002]}, [False, True]),
         ({"live_time_s": [1.0, 1.0]}, [False, False]),
+        ({"triggers": [0, 1600], "quality_flag": FLAGS["triggers_too_few"]}, [True, False]),
+        ({"triggers": [1600, 0], "quality_flag": FLAGS["triggers_too_few"]}, [False, True]),
+        ({"triggers": [16, 16]}, [False, False]),
     ],
 )
 def test_a_head_that_cannot_be_used_has_no_rate_and_no_flux_and_the_other_has(
@@ -162,7 +190,7 @@ def test_a_head_that_cannot_be_used_has_no_rate_and_no_flux_and_the_other_has(
 
 @pytest.mark.parametrize(("dead", "flagged", "rate"), [(0.29, False, True), (0.31, True, True), (0.95, True, False)])
 def test_a_high_dead_time_is_flagged_and_a_hopeless_one_has_no_rate(dead: float, flagged: bool, rate: bool) -> None:
-    row = seconds({"triggers": [round(dead * 0.9 / TAU), 0]})
+    row = seconds({"triggers": [round(dead * 0.9 / TAU), 1600]})
     for rows, column in ((ql_rates(row), "rate"), (l2_flux(row), "proton_flux")):
         assert rows["quality_flag"].to_list() == [FLAGS["dead_time_high"] if flagged else 0]
         assert np.isfinite(cells(rows, column)[0, 0]).all() == rate
@@ -175,10 +203,14 @@ def no_leakage() -> Calibration:
     return changed("leakage", fraction=pl.when(same).then(1.0).otherwise(0.0))
 
 
+def no_dead_time() -> Calibration:
+    return changed("head", dead_time_s=0.0)
+
+
 def test_flux_of_a_lone_bin_by_hand() -> None:
     """Neighbours without counts tell no index, so the mean over the bin stands at its geometric centre."""
-    row = {"counts": counts_of(h0_b5=10_000), "live_time_s": [1.0, 1.0], "triggers": [0, 0]}
-    flux = l2_flux(seconds(row), leakage=no_leakage())
+    row = {"counts": counts_of(h0_b5=10_000), "live_time_s": [1.0, 1.0], "triggers": [10_000, 0]}
+    flux = l2_flux(seconds(row), leakage=no_leakage(), head=no_dead_time())
     _, low, high = edges("proton")
     efficiency = calibration("response").frame.filter((pl.col("head") == 0) & (pl.col("bin") == 5))["efficiency"][0]
     sensitivity = GEOMETRIC_FACTOR * efficiency * (high[5] - low[5])
@@ -212,7 +244,8 @@ def test_electrons_that_leak_into_proton_bins_are_taken_out() -> None:
         matrix[measured, true] = fraction
     seen = np.rint(counts @ matrix.T).astype(int)
     assert seen[0, 5] == 200
-    flux = l2_flux(seconds({"counts": seen.ravel().tolist(), "live_time_s": [1.0, 1.0], "triggers": [0, 0]}))
+    row = {"counts": seen.ravel().tolist(), "live_time_s": [1.0, 1.0], "triggers": [200_000, 0]}
+    flux = l2_flux(seconds(row), head=no_dead_time())
     protons, sigma = (cells(flux, f"proton_flux{u}")[0, 0, :ELECTRON_BINS] for u in ("", "_uncertainty"))
     assert (np.abs(protons) < 0.2 * sigma).all()
 
@@ -235,8 +268,7 @@ def test_a_spectral_index_belongs_to_one_stretch() -> None:
 
 
 def test_no_rows_give_none() -> None:
-    names = ("counter", "head", "response", "leakage")
-    some = {name: calibration(name) for name in names}
+    some = {name: calibration(name) for name in table("l2_flux").calibrations}
     assert not list(merit.l2_flux(table("l2_flux"), counts=seconds(), **some))
     assert not list(merit.ql_rates(table("ql_rates"), counts=seconds(), counter=some["counter"], head=some["head"]))
 
@@ -265,7 +297,7 @@ def test_the_flux_at_the_bin_energy_comes_from_the_mean_over_the_bin(species: st
     energy, low, high = edges(species)
     mean = np.array([quad(lambda e: 7 * e**-index, a, b)[0] / (b - a) for a, b in zip(low, high, strict=True)])
     np.testing.assert_allclose(
-        mean * to_bin_energies(mean, 1e-3 * mean, energy, (low, high)), 7 * energy**-index, rtol=2e-5
+        mean * to_bin_energies(mean, 1e-3 * mean, energy, (low, high), SIGNIFICANT), 7 * energy**-index, rtol=2e-5
     )
 
 
@@ -283,17 +315,28 @@ def test_a_break_in_the_spectrum_is_followed() -> None:
         return float(e**-1.5 if e < 20 else 20**2.5 * e**-4)
 
     mean = np.array([quad(flux_of, a, b, points=[20])[0] / (b - a) for a, b in zip(low, high, strict=True)])
-    flux = mean * to_bin_energies(mean, 1e-3 * mean, energy, (low, high))
+    flux = mean * to_bin_energies(mean, 1e-3 * mean, energy, (low, high), SIGNIFICANT)
     truth = np.array([flux_of(e) for e in energy])
     np.testing.assert_allclose(flux, truth, rtol=0.06)
     whole = (high < 20) | (low > 20)
     np.testing.assert_allclose(flux[whole], truth[whole], rtol=0.01)
 
 
+def test_what_is_significant_is_the_calibration_s() -> None:
+    """Nothing tells an index if 1000 sigma are asked for, so a steep law keeps its mean over each bin."""
+    counts = [int(1e4 * 0.6 ** (i % BINS)) for i in range(HEADS * BINS)]
+    row = seconds({"counts": counts, "triggers": [65_536, 65_536]})
+    high = pl.when(pl.col("name") == "significant_sigma").then(1000).otherwise(pl.col("value"))
+    usual, none = l2_flux(row), l2_flux(row, counter=changed("counter", value=high))
+    ratio = (cells(none, "proton_flux") / cells(usual, "proton_flux"))[0, 0]
+    assert ratio[5] > 1.005, "the mean is above the value at the centre"
+
+
 def test_noise_tells_no_index() -> None:
     energy, low, high = edges("electron")
     noise = np.array([3.0, -1.0, 0.5, 2.0, 0.0, 1.0, -2.0, 0.3, 0.2, 1.0, 4.0])
-    np.testing.assert_allclose(to_bin_energies(noise, np.full_like(noise, 2.0), energy, (low, high)), 1, rtol=1e-6)
+    sigma = np.full_like(noise, 2.0)
+    np.testing.assert_allclose(to_bin_energies(noise, sigma, energy, (low, high), SIGNIFICANT), 1, rtol=1e-6)
     assert (local_index(np.full((1, 1, ELECTRON_BINS), np.nan), energy) == 2).all()
 
 
@@ -325,10 +368,10 @@ def test_power_laws_come_back_from_counts_within_ten_percent_and_the_counting_er
     random = np.random.default_rng(7)
     size = 300
     rows = [
-        {"counts": random.poisson(np.tile(counts, HEADS)).tolist(), "live_time_s": [0.95, 0.95], "triggers": [0, 0]}
+        {"counts": random.poisson(np.tile(counts, HEADS)).tolist(), "live_time_s": [0.95, 0.95], "triggers": MANY}
         for _ in range(size)
     ]
-    flux = l2_flux(seconds(*rows))
+    flux = l2_flux(seconds(*rows), head=no_dead_time())
     for species, gamma in (("proton", proton), ("electron", electron)):
         energy, low, high = edges(species)
         truth = strength[species] * energy**-gamma
@@ -344,13 +387,18 @@ def test_power_laws_come_back_from_counts_within_ten_percent_and_the_counting_er
 @pytest.mark.parametrize(
     ("name", "calibration_", "reason"),
     [
-        ("counter", only("counter", pl.col("name") != "trigger_unit"), "no trigger_unit"),
+        ("counter", only("counter", pl.col("name") != "trigger_unit"), "no row trigger_unit"),
         ("head", only("head", pl.col("head") == 0), "one row for each head 0 to 1"),
         ("head", changed("head", geometric_factor_cm2_sr=0.0), "geometric factor is not above 0"),
         ("head", changed("head", dead_time_s=None), "a cell is empty"),
         ("response", only("response", pl.col("bin") != 30), "2 heads and 31 bins"),
         ("response", changed("response", efficiency=0.0), "efficiency above 0"),
-        ("response", changed("response", species=pl.lit("proton")), "31 bins of protons"),
+        ("counter", only("counter", pl.col("name") != "head_1_saturation_bit"), "no row head_1_saturation_bit"),
+        ("counter", only("counter", pl.col("name") != "significant_sigma"), "no row significant_sigma"),
+        ("response", changed("response", species=pl.lit("proton")), "the protons have the bins 0, 1, 2"),
+        ("proton_energy", changed("proton_energy", bin=pl.col("bin").reverse()), "Give both files the same bins"),
+        ("electron_energy", changed("electron_energy", bin=pl.col("bin") - 20), "have the bins 20, 21"),
+        ("electron_energy", only("electron_energy", pl.col("bin") < 30), "Give both files the same bins"),
         ("leakage", only("leakage", pl.col("measured_bin") != 3), "bin 3 gives others more than it keeps"),
         ("leakage", changed("leakage", true_bin=pl.col("true_bin") + 1), "not in 0 to 30"),
     ],

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lake.clock import NS
 from lake.definitions import Calibration, Table
-from transforms.conversions import Floats, calibration_rows
+from transforms.conversions import Floats, calibration_rows, named_numbers
 from transforms.hermes.merit_flux import Rates, count_rates, means_of_stretches, to_bin_energies, without_leakage
 from transforms.hermes.merit_response import (
     Counters,
@@ -29,6 +29,7 @@ from transforms.hermes.merit_response import (
 from transforms.rows import (
     columns_of,
     flat,
+    list_column,
     one_of_each,
     set_flags,
     spare_packets,
@@ -38,7 +39,6 @@ from transforms.rows import (
 )
 
 BLOCK_S = 3600  # Seconds at once, or the next whole stretch: 2 MB of one array of rates.
-UNKNOWN_SPECIES = 0
 
 
 # ---- L1 ------------------------------------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ def l1_counts(table: Table, *, counts: pl.LazyFrame, counter: Calibration, lut: 
 
     Raises: CalibrationError if counter or lut cannot be used.
     """
-    units = read_counters(counter)
+    units = read_counters(table, counter)
     valid = with_valid_clock(counts, table)
     once = without(valid, spare_packets(valid, table, once="epoch_tt2000"))
     rows = with_conflicts(once, valid, table).with_columns(quality_flag=_counts_flags(table, units, lut))
@@ -63,14 +63,16 @@ def _counts_flags(table: Table, units: Counters, lut: Calibration) -> pl.Expr:
     """Flags of a row whose counters are still as sent."""
     known = calibration_rows(lut, key=("lut_version",), numbers=("lut_version",))["lut_version"].to_list()
     live_time = pl.col("live_time").list
+    heads = range(table.axis("head").size)
     return set_flags(
         table,
-        **{f"head_{head}_saturated": _saturated(table, units, head) for head in range(table.axis("head").size)},
+        **{f"head_{head}_saturated": _saturated(table, units, head) for head in heads},
         burst_mode=pl.col("mode") == units.burst_mode,
         mode_unknown=(pl.col("mode") != units.solar_mode) & (pl.col("mode") != units.burst_mode),
         lut_unknown=~pl.col("lut_version").is_in(known),
         live_time_low=live_time.min() * units.live_time_unit < units.live_time_min,
         live_time_impossible=live_time.max() > round(units.accumulation / units.live_time_unit),
+        triggers_too_few=pl.any_horizontal(_triggers_too_few(table, units, head) for head in heads),
     )
 
 
@@ -78,19 +80,28 @@ def _saturated(table: Table, units: Counters, head: int) -> pl.Expr:
     """True if the head's bit is set, or if one of its counters has stopped at its end."""
     size = table.axis("bin").size
     full = pl.col("counts").list.slice(head * size, size).list.max() >= units.full
-    reported = pl.col("saturation") // 2**head % 2 == 1
+    reported = pl.col("saturation") // 2 ** units.saturation_bits[head] % 2 == 1
     return pl.any_horizontal(reported, full, pl.col("triggers").list.get(head) >= units.full)
 
 
-def l1_pha(table: Table, *, pha: pl.LazyFrame) -> pl.LazyFrame:
+def _triggers_too_few(table: Table, units: Counters, head: int) -> pl.Expr:
+    """True if a head counted more than it had triggers, which are sent in whole units."""
+    size = table.axis("bin").size
+    counted = pl.col("counts").list.slice(head * size, size).list.sum().cast(pl.Int64)
+    return counted > (pl.col("triggers").list.get(head).cast(pl.Int64) + 1) * int(units.trigger_unit) - 1
+
+
+def l1_pha(table: Table, *, pha: pl.LazyFrame, counter: Calibration) -> pl.LazyFrame:
     """Pulse-height events in time order, one of each packet.
 
     Simultaneous events are ordered by packet and place in it: the order does not depend on the input's.
+    Raises: CalibrationError if counter cannot be used.
     """
+    unknown = named_numbers(counter, "species_unknown")["species_unknown"]
     events = one_of_each(with_valid_clock(pha, table), table)
-    events = events.with_columns(
-        quality_flag=set_flags(table, species_unknown=pl.col("species") == UNKNOWN_SPECIES)
-    ).sort("epoch_tt2000", "sequence_count", "event_number", "checksum")
+    events = events.with_columns(quality_flag=set_flags(table, species_unknown=pl.col("species") == unknown)).sort(
+        "epoch_tt2000", "sequence_count", "event_number", "checksum"
+    )
     return columns_of(table, events)
 
 
@@ -98,16 +109,16 @@ def l1_pha(table: Table, *, pha: pl.LazyFrame) -> pl.LazyFrame:
 def ql_rates(table: Table, *, counts: pl.LazyFrame, counter: Calibration, head: Calibration) -> Iterator[pl.DataFrame]:
     """Count rates [count/s], corrected for live and dead time, with Poisson uncertainty.
 
-    A head that is saturated or whose live time cannot be used has none.
+    A head that is saturated or whose live time or triggers cannot be used has none.
     Raises: CalibrationError if counter or head cannot be used.
     """
-    units, heads = read_counters(counter), read_heads(table, head)
+    units, heads = read_counters(table, counter), read_heads(table, head)
     for rows, _ in _blocks(counts, units):
         rates = _rates(table, rows, units, heads)
         made = rows.with_columns(
-            _lists("rate", rates.rate),
-            _lists("rate_uncertainty", rates.sigma),
-            _lists("dead_time_ratio", rates.dead_fraction),
+            rate=_lists(rates.rate),
+            rate_uncertainty=_lists(rates.sigma),
+            dead_time_ratio=_lists(rates.dead_fraction),
             quality_flag=_flagged(table, rates, heads),
         )
         yield columns_of(table, made.lazy()).collect()
@@ -133,6 +144,7 @@ def _rates(table: Table, rows: pl.DataFrame, units: Counters, heads: Heads) -> R
         for name in ("counts", "live_time_s", "triggers")
     )
     usable = _usable(table, rows, live_time[:, :, 0], units)
+    usable &= counts.sum(axis=2) <= triggers[:, :, 0] + units.trigger_unit - 1
     live = np.where(usable, live_time[:, :, 0], np.nan)
     return count_rates(counts, live, triggers[:, :, 0], heads.dead_time_s, heads.largest_dead_fraction)
 
@@ -152,14 +164,13 @@ def _flagged(table: Table, rates: Rates, heads: Heads) -> pl.Expr:
     return set_flags(table, dead_time_high=pl.lit(pl.Series(high)))
 
 
-def _lists(name: str, values: Floats) -> pl.Series:
-    """A list for each row, NaN as null."""
-    cells = pl.Series(name, values.astype(np.float32).reshape(-1)).fill_nan(None)
-    return cells.reshape((len(values), -1)).arr.to_list()
+def _lists(values: Floats) -> pl.Series:
+    """A list of float32 for each row, NaN as null."""
+    return list_column(values.astype(np.float32))
 
 
 # ---- L2 ------------------------------------------------------------------------------------------------------------
-def l2_flux(
+def l2_flux(  # noqa: PLR0913
     table: Table,
     *,
     counts: pl.LazyFrame,
@@ -167,6 +178,8 @@ def l2_flux(
     head: Calibration,
     response: Calibration,
     leakage: Calibration,
+    proton_energy: Calibration,
+    electron_energy: Calibration,
 ) -> Iterator[pl.DataFrame]:
     """Differential flux [1/(cm2 s sr MeV)] of protons and electrons at the energies of the bins, with uncertainty.
 
@@ -175,15 +188,17 @@ def l2_flux(
     has no rate or the bins are unknown.
     Raises: CalibrationError if a calibration cannot be used or does not fit the axes.
     """
-    units, heads = read_counters(counter), read_heads(table, head)
-    answer, matrix = read_response(table, response), read_leakage(table, leakage)
+    units, heads = read_counters(table, counter), read_heads(table, head)
+    answer = read_response(table, response, (proton_energy, electron_energy))
+    matrix = read_leakage(table, leakage)
     for rows, starts in _blocks(counts, units):
         rates = _rates(table, rows, units, heads)
         unknown = rows["quality_flag"].to_numpy() & table.flag("lut_unknown") != 0
         rates.rate[unknown] = np.nan
         true = without_leakage(rates, matrix)
         made = rows.with_columns(
-            *(series for species in answer.bins for series in _flux(table, true, species, starts, heads, answer)),
+            **_flux(table, true, "proton", starts, heads, answer, units.significant_sigma),
+            **_flux(table, true, "electron", starts, heads, answer, units.significant_sigma),
             quality_flag=_flagged(table, rates, heads),
         )
         yield columns_of(table, made.lazy()).collect()
@@ -196,7 +211,8 @@ def _flux(
     starts: NDArray[np.int64],
     heads: Heads,
     response: Response,
-) -> tuple[pl.Series, pl.Series]:
+    significant_sigma: float,
+) -> dict[str, pl.Series]:
     """Flux and uncertainty of one species as columns."""
     bins, axis = response.bins[species], table.axis(f"{species}_energy")
     energies, minus, plus = (np.array(values) for values in (axis.values, axis.minus, axis.plus))
@@ -205,8 +221,8 @@ def _flux(
     mean = (true[0][:, :, bins] - response.background_per_s[:, bins]) / sensitivity
     counting = true[1][:, :, bins] / sensitivity
     longer = means_of_stretches(mean, counting, starts)
-    factor = to_bin_energies(*longer, energies, (energies - minus, energies + plus))
+    factor = to_bin_energies(*longer, energies, (energies - minus, energies + plus), significant_sigma)
     each = np.repeat(factor, np.diff(starts, append=len(mean)), axis=0)
     flux = mean * each
     sigma = np.hypot(counting * each, heads.systematic_fraction[:, np.newaxis] * flux)
-    return _lists(f"{species}_flux", flux), _lists(f"{species}_flux_uncertainty", sigma)
+    return {f"{species}_flux": _lists(flux), f"{species}_flux_uncertainty": _lists(sigma)}

@@ -14,8 +14,6 @@ from scipy.special import exprel
 
 from transforms.conversions import Floats
 
-# A bin and its neighbours tell a spectral index if each is so many times its counting error.
-SIGNIFICANT = 3.0
 # At this index the mean over a bin is exactly the value at its geometric centre: 1/(low high) = 1/centre^2.
 NEUTRAL_INDEX = 2.0
 # The correction is a few percent, so the index that it is taken from settles at once.
@@ -62,14 +60,17 @@ def means_of_stretches(values: Floats, sigma: Floats, starts: NDArray[np.int64])
     return total / rows, np.sqrt(variance) / rows
 
 
-def to_bin_energies(mean: Floats, sigma: Floats, energies: Floats, edges: tuple[Floats, Floats]) -> Floats:
+def to_bin_energies(
+    mean: Floats, sigma: Floats, energies: Floats, edges: tuple[Floats, Floats], significant_sigma: float
+) -> Floats:
     """The factor from the mean flux over each bin to the flux at its energy.
 
     In each bin the flux is taken for the power law that its neighbours tell: J(E) = mean / ((1/dE) integral of
-    (e/E)^-index de), with the index from the slope of log J against log E. Where a neighbour is lost in noise the index
-    is taken as 2, for which the mean is the value at the geometric centre.
+    (e/E)^-index de), with the index from the slope of log J against log E. Where the bin or a neighbour is below
+    `significant_sigma` times its counting error the index is taken as 2, for which the mean is the value at the
+    geometric centre.
     """
-    significant = mean > SIGNIFICANT * sigma
+    significant = mean > significant_sigma * sigma
     factor = np.ones_like(mean)
     for _ in range(ROUNDS):
         index = local_index(np.where(significant, mean * factor, np.nan), energies)

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import polars as pl
@@ -11,19 +12,9 @@ from numpy.typing import NDArray
 
 from lake.definitions import Calibration, Table
 from lake.errors import CalibrationError
-from transforms.conversions import Floats, calibration_rows
+from transforms.conversions import Floats, calibration_rows, named_numbers
 
-COUNTERS = (
-    "live_time_unit",
-    "live_time_min",
-    "accumulation",
-    "trigger_unit",
-    "temperature_unit",
-    "full",
-    "solar_mode",
-    "burst_mode",
-    "index_stretch",
-)
+SPECIES = ("proton", "electron")
 HEAD_COLUMNS = (
     "geometric_factor_cm2_sr",
     "dead_time_s",
@@ -35,7 +26,10 @@ HEAD_COLUMNS = (
 
 @dataclass(frozen=True)
 class Counters:
-    """Units and capacities of the counters and how to use them: times in s, temperature in degC, the rest as sent."""
+    """Units and capacities of the counters and how to use them: times in s, temperature in degC, the rest as sent.
+
+    `saturation_bits` has the bit of each head in the saturation word, 0 the lowest.
+    """
 
     live_time_unit: float
     live_time_min: float
@@ -46,6 +40,11 @@ class Counters:
     solar_mode: float
     burst_mode: float
     index_stretch: float
+    significant_sigma: float
+    saturation_bits: tuple[int, ...] = ()
+
+
+COUNTERS = tuple(field.name for field in fields(Counters) if field.name != "saturation_bits")
 
 
 @dataclass(frozen=True)
@@ -68,14 +67,11 @@ class Response:
     bins: dict[str, NDArray[np.int64]]
 
 
-def read_counters(counter: Calibration) -> Counters:
+def read_counters(table: Table, counter: Calibration) -> Counters:
     """The rows name, value of a calibration. Raises CalibrationError if a name is missing."""
-    rows = calibration_rows(counter, key=("name",), numbers=("value",))
-    values = {str(name): float(value) for name, value in rows.select("name", "value").iter_rows()}
-    missing = [name for name in COUNTERS if name not in values]
-    if missing:
-        raise CalibrationError(f"{counter.path}: there is no {', '.join(missing)}. Add the rows.")
-    return Counters(**{name: values[name] for name in COUNTERS})
+    bits = [f"head_{head}_saturation_bit" for head in range(table.axis("head").size)]
+    values = named_numbers(counter, *COUNTERS, *bits)
+    return Counters(**{name: values[name] for name in COUNTERS}, saturation_bits=tuple(int(values[b]) for b in bits))
 
 
 def read_heads(table: Table, head: Calibration) -> Heads:
@@ -92,8 +88,11 @@ def read_heads(table: Table, head: Calibration) -> Heads:
     return Heads(**values)
 
 
-def read_response(table: Table, response: Calibration) -> Response:
-    """One row for each head and bin. Raises CalibrationError if they do not fit the table's axes."""
+def read_response(table: Table, response: Calibration, energies: Sequence[Calibration]) -> Response:
+    """One row for each head and bin. Raises CalibrationError if they do not fit the bins of the energies.
+
+    `energies` are the calibrations of the energy axes of protons and of electrons.
+    """
     numbers = ("head", "bin", "efficiency", "background_per_s")
     rows = calibration_rows(response, key=("head", "bin"), numbers=numbers)
     shape = (table.axis("head").size, table.axis("bin").size)
@@ -106,20 +105,25 @@ def read_response(table: Table, response: Calibration) -> Response:
     efficiency, background = (
         rows[name].cast(pl.Float64).to_numpy().reshape(shape) for name in ("efficiency", "background_per_s")
     )
-    return Response(efficiency, background, _bins(table, response, rows))
+    bins = {species: _bins(species, known, response, rows) for species, known in zip(SPECIES, energies, strict=True)}
+    return Response(efficiency, background, bins)
 
 
-def _bins(table: Table, response: Calibration, rows: pl.DataFrame) -> dict[str, NDArray[np.int64]]:
-    bins = {}
-    for species in ("proton", "electron"):
-        found = rows.filter(pl.col("species") == species)["bin"].unique().sort().to_numpy().astype(np.int64)
-        if len(found) != table.axis(f"{species}_energy").size:
-            raise CalibrationError(
-                f"{response.path} (species): {len(found)} bins of {species}s, the axis {species}_energy has "
-                f"{table.axis(f'{species}_energy').size}. Make them equal."
-            )
-        bins[species] = found
-    return bins
+def _bins(species: str, energy: Calibration, response: Calibration, rows: pl.DataFrame) -> NDArray[np.int64]:
+    """The bins of a species in the order of its energy axis, which is the one of the energy calibration's rows."""
+    calibration_rows(energy, key=("bin",), numbers=("bin",))
+    bins = energy.frame["bin"].to_list()
+    found = rows.filter(pl.col("species") == species)["bin"].unique().sort().to_list()
+    if bins != found:
+        raise CalibrationError(
+            f"{response.path} (species): the {species}s have the bins {_text(found)}, in {energy.path} "
+            f"{_text(bins)}. Give both files the same bins from low to high."
+        )
+    return np.array(bins, np.int64)
+
+
+def _text(bins: list[int]) -> str:
+    return ", ".join(map(str, bins)) or "(none)"
 
 
 def read_leakage(table: Table, leakage: Calibration) -> Floats:
