@@ -60,6 +60,7 @@ class Books:
     files: dict[str, dict[str, Any]]
     origins: pl.DataFrame
     margins: dict[tuple[str, int, int], Seen]
+    runs: dict[tuple[str, date], dict[str, Any]]
 
 
 def export_all(
@@ -100,6 +101,7 @@ def _read_books(lake: Lake) -> Books:
         files={row["file_sha256"]: row for row in files.iter_rows(named=True)},
         origins=current_contents(lake),
         margins=held.margins,
+        runs=held.runs,
     )
 
 
@@ -142,7 +144,7 @@ def _export_day(lake: Lake, books: Books, subject: Subject, run_id: str, force: 
     if last and last["fingerprint"] == mark and not force and _is_there(lake, last):
         exported.unchanged += 1
         return
-    reason = _gate(books, table, day)
+    reason = _gate(books, lake.definitions.ancestors(table), table, day)
     if reason:
         exported.blocked.append((table.address, day, reason))
         return
@@ -175,13 +177,16 @@ def _is_there(lake: Lake, row: dict[str, Any]) -> bool:
     return bool(path.is_file() and path.stat().st_size == row["bytes"])
 
 
-def _gate(books: Books, table: Table, day: date) -> str | None:
-    """Why the day may not be exported: it was not checked in its present state, or a check of severity fail failed."""
+def _gate(books: Books, ancestors: list[Table], table: Table, day: date) -> str | None:
+    """Why the day may not be exported: what it is made from failed, it was not checked as it is, or a check failed."""
+    waits = [a.address for a in ancestors if books.runs.get((a.address, day), {}).get("status") == "failed"]
+    if waits:
+        return f"{waits[-1]} of that day failed; mend it first"
     latest = books.checks.filter(pl.col("table_name") == table.address, pl.col("day") == day)
     if latest.is_empty() or latest["content"][0] != books.contents[table.address, day]:
         return "not checked yet; run `swxlake check`"
     failed = latest.filter(pl.col("severity") == "fail", ~pl.col("passed"))
-    return ", ".join(failed["rule"].sort().to_list()) or None
+    return f"checks failed: {', '.join(failed['rule'].sort().to_list())}" if len(failed) else None
 
 
 def _make(lake: Lake, subject: Subject, exported: Exported) -> dict[str, Any]:

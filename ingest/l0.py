@@ -31,6 +31,8 @@ from lake.store import Lake, RawArchive, Receipt, reading
 from lake.tables import DayFiles, append, day_files
 
 EPOCH_DAY = date(1970, 1, 1)
+SEQUENCE_COUNTS = 1 << 14  # CCSDS 133.0-B-2, 4.1.3.4: the packet sequence count has 14 bits
+FAR_NS = 60_000_000_000  # longer than the spacing of packets that follow each other, shorter than a wrong bit is worth
 Int64 = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Columns = dict[str, NDArray[np.generic] | Ragged]
@@ -211,7 +213,9 @@ class FileDecoder:
         has_fine = clock.fine is not None and clock.fine in columns
         fine = np.asarray(columns[str(clock.fine)]).astype(np.int64) if has_fine else None
         tt2000 = tt2000_from_met(clock, coarse, fine)
-        return self._tags(tt2000, believable(clock, self.mission.valid_time, tt2000, fine))
+        valid = believable(clock, self.mission.valid_time, tt2000, fine)
+        counts, apids = (np.asarray(columns[name]).astype(np.int64) for name in ("sequence_count", "apid"))
+        return self._tags(tt2000, valid & ~contradicted(tt2000, counts, apids))
 
     def _tags(self, tt2000: Int64, valid: Mask) -> Tags:
         unix_ns = unix_ns_from_tt2000(tt2000)
@@ -260,3 +264,17 @@ class FileDecoder:
                 files.close()
                 if not append(self.lake, files, app_id):
                     files.discard()
+
+
+def contradicted(tt2000: Int64, counts: Int64, apids: Int64) -> Mask:
+    """True for packets whose time lies far from those of the packets sent just before and just after.
+
+    The three follow each other in the file and by their sequence counts, and the outer two agree. Many checksums leave
+    out the time, so a single bit that turned over there would put a packet on another day.
+    """
+    lone: Mask = np.zeros(len(tt2000), np.bool_)
+    follows = (np.diff(apids) == 0) & (np.diff(counts) % SEQUENCE_COUNTS == 1)
+    far = np.abs(np.diff(tt2000)) > FAR_NS
+    apart = follows & far
+    lone[1:-1] = apart[:-1] & apart[1:] & (np.abs(tt2000[2:] - tt2000[:-2]) <= FAR_NS)
+    return lone

@@ -207,7 +207,11 @@ def recognise(lake: Lake, name: str, now: datetime) -> tuple[Mission, ParsedName
             problems.append(FileNameError("NOT_RAW", f"{name!r} is a product, not telemetry. Remove it from the inbox"))
             continue
         return mission, parsed
-    raise next((p for p in problems if p.code != "BAD_MISSION"), problems[0])
+    other = next((p for p in problems if p.code != "BAD_MISSION"), None)
+    known = ", ".join(mission.name for mission in lake.definitions.missions)
+    raise other or FileNameError(
+        "BAD_MISSION", f"{name!r} is a name of no mission ({known}). Rename it after its mission, or remove it"
+    )
 
 
 def refused_rows(refused: list[Refused], run_id: str, rows: OpsRows) -> None:

@@ -408,6 +408,8 @@ class Definitions:
         found = {f"Status of the instrument's definition: assumed. {instrument.status_reason}"}
         if instrument.status != "assumed":
             found = set()
+        if instrument.clock.assumed:
+            found.add(f"Assumed clock: {instrument.clock.assumed}")
         for ancestor in self.ancestors(table):
             for name in (*ancestor.calibrations, *ancestor.optional_calibrations, *ancestor.axis_calibrations):
                 calibration = instrument.calibration(name, day)

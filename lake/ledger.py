@@ -61,7 +61,7 @@ def l0_definition(mission: Mission, instrument: Instrument) -> str:
     paths = [UNPACKERS / f"{packet.unpacker}.py" for packet in instrument.packets if packet.unpacker]
     unpackers = [read_code(path).shape for path in paths if path.exists()]
     flags = [(flag.name, flag.bit) for flag in instrument.flags]
-    clock = (instrument.clock.model_dump(), LEAP_SECONDS, str(mission.valid_time))
+    clock = (instrument.clock.model_dump(exclude={"assumed"}), LEAP_SECONDS, str(mission.valid_time))
     return fingerprint(clock, packets, unpackers, tables, flags)
 
 

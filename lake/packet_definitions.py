@@ -143,7 +143,7 @@ class Clock(Noun):
     A second has `fine_ticks_per_second`; a tick need not be a whole number of nanoseconds. `event` is the event column
     that counts ticks of `event_tick_ns` from the packet's time, where packets carry events. `policy` says how the count
     treats leap seconds: `leap` counts SI seconds (the count runs through leap seconds, as TAI does), `posix` counts as
-    Unix time does (86,400 in every day).
+    Unix time does (86,400 in every day). `assumed` says why this reading of the counters is an assumption, if it is.
     """
 
     epoch: str
@@ -153,6 +153,7 @@ class Clock(Noun):
     fine_ticks_per_second: int = Field(default=0, ge=0)
     event: Name | None = None
     event_tick_ns: int = Field(default=0, ge=0)
+    assumed: str = ""
 
     @model_validator(mode="after")
     def _counts_time(self) -> Clock:

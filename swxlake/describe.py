@@ -89,9 +89,6 @@ def axis_values(axis: Axis) -> str:
 def describe_day(lake: Lake, table: Table, day: date) -> Outcome:
     """The lineage of a table-day: product, checks, runs, inputs, raw files and the byte ranges of their packets."""
     outcome = Outcome(facts={"table": table.address, "day": day.isoformat(), "descends_from": _lineage(lake, table)})
-    assumptions = lake.definitions.assumptions(table, day) if table.mission != "ops" else ()
-    if assumptions:
-        outcome.facts["assumptions"] = list(assumptions)
     sections = {
         "products": _rows(
             lake, "exports", "product", table, day, ["version", "path", "sha256", "status", "deliverable"]
@@ -102,6 +99,9 @@ def describe_day(lake: Lake, table: Table, day: date) -> Outcome:
         "raw files of neighbouring days": _files_beside(lake, table, day),
     }
     outcome.tables = {title: rows for title, rows in sections.items() if rows}
+    assumptions = lake.definitions.assumptions(table, day) if table.mission != "ops" else ()
+    if assumptions:
+        outcome.facts["assumptions"] = list(assumptions)
     if not outcome.tables:
         outcome.problems.append(f"{table.address} has nothing for {day}")
     return outcome

@@ -30,6 +30,7 @@ def examine(lake: Lake) -> Outcome:
         "definitions": _definitions,
         "unpackers": _unpackers,
         "transforms": _transforms,
+        "calibrations": _calibrations,
         "products": _products,
         "storage": _storage,
         "archive": _archive,
@@ -69,6 +70,12 @@ def _transforms(lake: Lake) -> str:
     for table in tables:
         engine.transform_of(table)
     return f"a function for each of {len(tables)} tables"
+
+
+def _calibrations(lake: Lake) -> str:
+    return (
+        f"{importlib.import_module('transforms.engine').try_calibrations(lake)} table-days without rows could be made"
+    )
 
 
 def _products(lake: Lake) -> str:

@@ -170,7 +170,7 @@ def export(lake: Lake, selection: Selection) -> Outcome:
     outcome = Outcome(facts={"export": {"published": len(published), "unchanged": exported.unchanged}})
     if published:
         outcome.facts["products"] = published
-    outcome.problems += [f"{t}@{day}: not exported, checks failed: {reason}" for t, day, reason in exported.blocked]
+    outcome.problems += [f"{t}@{day}: not exported, {reason}" for t, day, reason in exported.blocked]
     outcome.problems += [f"{t}@{day}: not exported: {error}" for t, day, error in exported.failed]
     outcome.problems += exported.damaged
     return outcome

@@ -292,6 +292,20 @@ def _input_rows(lake: Lake, contents: Contents, step: Step) -> int:
     return sum(int(frame.select(pl.len()).collect().item()) for frame in rows)
 
 
+def try_calibrations(lake: Lake) -> int:
+    """Make every table of nothing on each day from which another calibration of it is valid; how many days were tried.
+
+    Raises CalibrationError or TransformError for the first calibration that its transform refuses.
+    """
+    tried = 0
+    for table in ordered(lake):
+        instrument, names = lake.definitions.instrument(table), (*table.calibrations, *table.axis_calibrations)
+        used = {c.valid_from for c in instrument.calibrations if c.name in (*names, *table.optional_calibrations)}
+        for day in sorted(day for day in used if all(instrument.calibration(name, day) for name in names)):
+            tried += sum(1 for _ in build_day(lake, Contents({}), table, day))
+    return tried
+
+
 def build_day(lake: Lake, contents: Contents, table: Table, day: date) -> Iterator[pa.Table]:
     """The rows of one table-day, made by its transform and checked against its definition (without `day`).
 

@@ -228,7 +228,7 @@ def test_a_failed_check_stops_the_export_of_its_product_and_nothing_else(
         (["night", "--inbx", "x"], r"No such option: --inbx.* See `swxlake night --help`\."),
         (["ingest"], r"Missing argument 'paths'\. See `swxlake ingest --help`\."),
         (["simulate", "padre"], r"Missing option '--day'\. See `swxlake simulate --help`\."),
-        (["simulate", "venus", "--day", DAY, "--out", "x"], r"venus: has no simulator\. Use one of padre/meddea\."),
+        (["simulate", "venus", "--day", DAY, "--out", "x"], r"venus: has no simulator\. Use one of hermes/eea, "),
         (["check", "--day", "2024-13-01"], r"'2024-13-01' is no day\. Write it as 2024-09-16\."),
         (["export", "--from", DAY, "--to", DAY], r"is not before --to 2024-09-16\. The last day is not included\."),
         (["check", "--day", DAY, "--to", DAY], r"--day and --from/--to exclude each other\. Give one of them\."),

@@ -8,12 +8,14 @@ from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from ingest import l0
 from ingest.ccsds import scan_packets
 from ingest.intake import Intake
+from ingest.l0 import contradicted
 from lake.ledger import read_ops
 from lake.store import Lake
 from tests.meddea import (
@@ -248,3 +250,28 @@ def test_a_count_that_comes_again_with_other_contents_is_no_repetition(lake: Lak
 def test_a_repeated_packet_with_an_impossible_clock_has_both_flags(lake: Lake) -> None:
     taken(lake, housekeeping(1, 0), housekeeping(1, 0))
     assert rows(lake, "l0_housekeeping")["quality_flag"].to_list() == [CLOCK_INVALID, CLOCK_INVALID | RETRANSMITTED]
+
+
+# ---- times that their neighbours contradict ------------------------------------------------------------------------
+NEAR, FAR = 10**9, 100 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("times", "counts", "apids", "lone"),
+    [
+        ([0, FAR, 2 * NEAR], [5, 6, 7], [9, 9, 9], [False, True, False]),
+        ([0, -FAR, 2 * NEAR], [16382, 16383, 0], [9, 9, 9], [False, True, False]),
+        ([0, NEAR, 2 * NEAR], [5, 6, 7], [9, 9, 9], [False] * 3),
+        ([0, FAR, 2 * FAR], [5, 6, 7], [9, 9, 9], [False] * 3),  # a silence
+        ([0, FAR, 2 * NEAR], [5, 7, 8], [9, 9, 9], [False] * 3),  # a packet between them is lost
+        ([0, FAR, 2 * NEAR], [5, 6, 7], [9, 8, 9], [False] * 3),
+        ([0, FAR, FAR, 2 * NEAR], [5, 6, 7, 8], [9] * 4, [False] * 4),
+        ([FAR], [5], [9], [False]),
+        ([], [], [], []),
+    ],
+)
+def test_a_time_is_wrong_if_the_packets_before_and_after_agree_on_another(
+    times: list[int], counts: list[int], apids: list[int], lone: list[bool]
+) -> None:
+    arrays = (np.array(values, np.int64) for values in (times, counts, apids))
+    assert contradicted(*arrays).tolist() == lone
