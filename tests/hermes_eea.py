@@ -18,6 +18,7 @@ from lake.definition_files import read_definitions
 from lake.definitions import Calibration, Definitions, Table
 from lake.reading import scan
 from lake.store import Lake
+from tests import frames
 from tests.shared_data import CHECKOUT, golden_folder, telemetry_folder
 from transforms.hermes import eea
 
@@ -28,6 +29,7 @@ PACKET_BYTES, STEPS, PERIOD_US = 72, 164, 1_013_629
 SHAPE = (41, 4, 32)
 CLOCK_INVALID, RETRANSMITTED, TIME_CONFLICT, INCOMPLETE, STEP_UNKNOWN, COUNTER_SATURATED = 1, 2, 4, 8, 16, 32
 DEAD_HIGH, DEAD_REJECTED, UNFIT, FEW, UNCORRECTED, TOTAL_SATURATED = 64, 128, 256, 512, 1024, 2048
+TIME_UNLIKELY, EXTRAPOLATED, FLOW_FAST = 4096, 8192, 16384
 
 
 def missions_of_eea(folder: Path, clock: str = "tt_j2000") -> Path:
@@ -127,11 +129,8 @@ def cal_l1() -> dict[str, Calibration]:
 
 
 def together(name: str, blocks: Iterator[pl.DataFrame]) -> pl.DataFrame:
-    """All blocks of a transform, with the columns of its table."""
-    names = [column.name for column in TABLES[name].columns if column.name != "day"]
-    frames = list(blocks)
-    assert all(frame.columns == names for frame in frames)
-    return pl.concat(frames) if frames else pl.DataFrame(schema=names)
+    """All blocks of a transform, checked against its table as the engine does."""
+    return frames.checked(TABLES[name], blocks, DAY)
 
 
 def sweeps_of(tmp_path: Path, *contents: bytes, **options: Any) -> pl.DataFrame:

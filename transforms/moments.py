@@ -17,6 +17,8 @@ from transforms.physics import CM_PER_KM, Floats, phase_space_density, speed
 
 # The ten sums, as powers of the direction: 1; x, y, z; xx, yy, zz, xy, xz, yz.
 TENSOR = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+ORDERS = 3
+ORDER = np.array([0, 1, 1, 1, 2, 2, 2, 2, 2, 2])  # of each sum
 
 
 @dataclass(frozen=True)
@@ -68,30 +70,29 @@ def cells(
     return Cells(energy, lower, upper, -look, solid)
 
 
-def weights(
-    cells: Cells, mass: float, charge: int = 0, potential_v: float = 0.0, extend_to_zero: bool = False
-) -> Floats:
+def weights(cells: Cells, mass: float, charge: int = 0, potential_v: float = 0.0) -> Floats:
     """Weights [10, e, d, a]: flux [eV/(cm2 s sr eV)] times weight, added up, gives the sums of order 0, 1 and 2.
 
     f follows from the flux at the energy that the analyser sees and is conserved (Liouville) down to the plasma, where
     a particle of `charge` [elementary charges] has E' = E + charge * potential. Cells with E' <= 0 hold no plasma.
     Each cell adds f v^k v2 dv with v2 dv = v' dE / m, dE = E ln(upper / lower): the midpoint rule on the logarithmic
-    ladder. With `extend_to_zero` f is constant from the lowest cell with E' > 0 down to zero energy, where no cell
-    looks; a Maxwellian of temperature T, seen from E up, then lacks about 0.2 (E / T)^(5/2) of its density.
+    ladder. Of a cell that reaches below E' = 0 the part above is taken, with the same f.
     """
-    plasma_ev = cells.energy_ev + charge * potential_v
+    plasma_ev, lower_ev, upper_ev = (
+        energy + charge * potential_v for energy in (cells.energy_ev, cells.lower_ev, cells.upper_ev)
+    )
     seen = plasma_ev > 0
     v = speed(np.where(seen, plasma_ev, 0), mass)
     width = cells.energy_ev * np.log(cells.upper_ev / cells.lower_ev)
-    radial = np.stack([v ** (k + 1) * width / mass for k in range(3)])
-    if extend_to_zero and seen.any():
-        lowest = int(np.argmax(seen))
-        top = speed(cells.upper_ev[lowest] + charge * potential_v, mass)
-        radial[:, lowest] = [top ** (k + 3) / (k + 3) for k in range(3)]
-    radial = np.where(seen, radial, 0) * phase_space_density(1.0, cells.energy_ev, mass)
-    order = np.array([0, 1, 1, 1, 2, 2, 2, 2, 2, 2])
-    angular = directions(cells.flow) * cells.solid_angle
-    return np.asarray(radial[order][:, :, None, None] * angular[:, None])
+    top = speed(np.where(seen, upper_ev, 0), mass)
+    radial = [np.where(lower_ev < 0, top ** (k + 3) / (k + 3), v ** (k + 1) * width / mass) for k in range(ORDERS)]
+    flux_to_f = np.where(seen, phase_space_density(1.0, cells.energy_ev, mass), 0)
+    return angular_weights(cells, np.stack(radial) * flux_to_f)
+
+
+def angular_weights(cells: Cells, radial: Floats) -> Floats:
+    """Weights [10, e, d, a] of radial weights [3, e] by order."""
+    return np.asarray(radial[ORDER][:, :, None, None] * (directions(cells.flow) * cells.solid_angle)[:, None])
 
 
 def directions(flow: Floats) -> Floats:

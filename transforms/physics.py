@@ -20,7 +20,6 @@ CM_PER_KM = 1e5
 EV_S2_CM2_PER_KG = 1e-4 / constants.e
 ELECTRON_MASS = constants.m_e * EV_S2_CM2_PER_KG  # eV s2 cm-2
 PROTON_MASS = constants.m_p * EV_S2_CM2_PER_KG  # eV s2 cm-2
-ALPHA_MASS = constants.physical_constants["alpha particle mass"][0] * EV_S2_CM2_PER_KG  # eV s2 cm-2
 ATOMIC_MASS = constants.atomic_mass * EV_S2_CM2_PER_KG  # eV s2 cm-2, of one unified atomic mass unit
 ELECTRON_CHARGE = -1  # in elementary charges
 

@@ -72,7 +72,9 @@ def test_every_sweep_is_there_and_only_those_at_the_ends_are_cut(simulated: tupl
 def test_moments_are_those_of_the_plasma(simulated: tuple[Lake, Path], truth: pl.DataFrame, name: str):
     rows = table(simulated, name)[1:-1].join(truth, on="epoch_tt2000", suffix="_true")
     assert rows["density_cm3"].null_count() == 0
-    np.testing.assert_allclose(rows["density_cm3"], rows["density_cm3_true"], rtol=0.03)
+    # A flow of 400 km/s in the plane of the anodes is worth 2 percent, the counts 0.4 percent in each sweep.
+    np.testing.assert_allclose(rows["density_cm3"], rows["density_cm3_true"], rtol=0.04)
+    assert rows["density_cm3"].mean() == pytest.approx(rows["density_cm3_true"].mean(), rel=0.022)
     np.testing.assert_allclose(rows["temperature_ev"], rows["temperature_ev_true"], rtol=0.03)
     velocity = np.array(rows["velocity_km_s"].to_list())
     true = rows.select("vx_km_s", "vy_km_s", "vz_km_s").to_numpy()

@@ -6,8 +6,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import integrate
+from scipy.spatial.transform import Rotation
 
-from transforms.moments import Cells, cells, moments, sums, weights, whole_sky
+from transforms.moments import Cells, Moments, cells, moments, sums, weights, whole_sky
+from transforms.moments_below import SlopeRules, below, rises, slope, sums_below
 from transforms.physics import ATOMIC_MASS, ELECTRON_MASS, PROTON_MASS, phase_space_density, speed
 
 
@@ -74,14 +77,69 @@ def test_the_tensor_has_the_temperature_of_each_axis():
     assert found.temperature_ev[0] == pytest.approx(20, rel=0.01)
 
 
-@pytest.mark.parametrize("potential", [-5.0, 10.0])
+RULES = SlopeRules(cells=5, sigmas=2.0, limit=10.0)
+MANY = 1e6  # counts in each energy
+
+
+def extended(seen: Cells, flux: NDArray[np.float64], potential_v: float = 0.0, counts: float = MANY) -> Moments:
+    """Moments of electrons, with what is below the lowest energy, and the part of the density that is there."""
+    under = below(seen, ELECTRON_MASS, -1, potential_v, RULES)
+    mean = flux[:, under.lowest :][:, : len(under.energy_ev)].mean(axis=(2, 3))
+    factor, _ = rises(under, slope(under, mean, np.full(mean.shape, counts))[0])
+    more = sums_below(under, flux[:, under.lowest], factor)
+    sky = whole_sky(seen) if seen.coverage < 0.99 else 1
+    return moments((sums(flux, weights(seen, ELECTRON_MASS, -1, potential_v)) + more) * sky, ELECTRON_MASS)
+
+
+@pytest.mark.parametrize("potential", [-5.0, 3.0, 10.0])
 def test_a_known_potential_is_taken_off_electrons(potential: float):
+    """At -5 V electrons of less than 5 eV are turned away; the others tell how many they are."""
     seen = analyser(1, 2000, 80)
-    flux = drifting(seen, ELECTRON_MASS, 5.0, 30.0, (0, 0, 0), -potential)
-    found = moments(sums(flux, weights(seen, ELECTRON_MASS, -1, potential, extend_to_zero=True)), ELECTRON_MASS)
-    # At -5 V electrons of less than 5 eV are turned away; what is left is extended.
-    assert found.density_cm3[0] == pytest.approx(5.0, rel=0.01 if potential > 0 else 0.03)
-    assert found.temperature_ev[0] == pytest.approx(30.0, rel=0.01 if potential > 0 else 0.03)
+    found = extended(seen, drifting(seen, ELECTRON_MASS, 5.0, 30.0, (0, 0, 0), -potential), potential)
+    assert found.density_cm3[0] == pytest.approx(5.0, rel=0.002)
+    assert found.temperature_ev[0] == pytest.approx(30.0, rel=0.002)
+
+
+@pytest.mark.parametrize("temperature", [10.0, 5.0, 3.0, 2.0])
+def test_a_cold_plasma_is_extended_below_the_lowest_energy(temperature: float):
+    seen = analyser(2.18, 2000, 40)
+    found = extended(seen, drifting(seen, ELECTRON_MASS, 5.0, temperature, (0, 0, 0)))
+    assert found.density_cm3[0] == pytest.approx(5.0, rel=0.005)
+    assert found.temperature_ev[0] == pytest.approx(temperature, rel=0.005)
+
+
+def test_the_slope_is_that_of_a_maxwellian_and_its_sigma_that_of_the_counts():
+    under = below(analyser(2.18, 2000, 40), ELECTRON_MASS, -1, 0.0, RULES)
+    random, counts = np.random.default_rng(2), 4000 * np.exp(-under.energy_ev / 4) * under.energy_ev**2
+    drawn = random.poisson(counts, (4000, 5))
+    rise, sigma, _ = slope(under, drawn.astype(np.float64), drawn.astype(np.float64))
+    assert rise.mean() == pytest.approx(1 / 4, rel=0.01)
+    assert sigma.mean() == pytest.approx(rise.std(), rel=0.05)
+
+
+def test_a_slope_in_the_noise_is_none_and_a_steep_one_is_limited():
+    under = below(analyser(2.18, 2000, 40), ELECTRON_MASS, -1, 0.0, RULES)
+    flux = np.exp(-under.energy_ev / 4)[None] * under.energy_ev**2
+    assert slope(under, flux, np.full((1, 5), 2.0))[0].tolist() == [0]
+    assert slope(under, np.zeros((1, 5)), np.zeros((1, 5)))[0].tolist() == [0]
+    falling = np.exp(under.energy_ev / 4)[None] * under.energy_ev**2
+    assert slope(under, falling, np.full((1, 5), MANY))[0].tolist() == [0]
+    steep = np.exp(-under.energy_ev / 0.5)[None] * under.energy_ev**2
+    assert slope(under, steep, np.full((1, 5), MANY))[0] == pytest.approx(np.log(10) / 2.18)
+
+
+def test_the_rise_below_by_the_integral_of_scipy():
+    under = below(analyser(2.18, 2000, 40), ELECTRON_MASS, -1, 0.0, RULES)
+    found, change = rises(under, np.array([0.9]))
+
+    def more(order: int, rise: float) -> float:
+        def f(t: float) -> float:
+            return (order + 3) * t ** (order + 2) * np.exp(rise * (2.18 - under.border_ev * t**2))
+
+        return float(integrate.quad(f, 0, 1)[0])
+
+    np.testing.assert_allclose(found[0], [more(k, 0.9) for k in range(3)], rtol=1e-6)
+    np.testing.assert_allclose(change[0], [(more(k, 0.901) - more(k, 0.899)) / 2e-3 for k in range(3)], rtol=1e-5)
 
 
 def test_a_known_potential_is_given_back_to_ions_by_their_charge():
@@ -95,12 +153,25 @@ def test_a_known_potential_is_given_back_to_ions_by_their_charge():
 def test_what_a_ring_sees_stands_for_the_sky():
     ring = analyser(0.5, 2000, 60, 22.5, 8)
     flux = drifting(ring, ELECTRON_MASS, 5.0, 10.0, (100, -50, 80))
-    seen = sums(flux, weights(ring, ELECTRON_MASS, extend_to_zero=True))
-    assert seen[0, 0] == pytest.approx(5 * ring.coverage, rel=0.01)
-    found = moments(seen * whole_sky(ring), ELECTRON_MASS)
+    found = extended(ring, flux)
     assert found.density_cm3[0] == pytest.approx(5.0, rel=0.01)
     np.testing.assert_allclose(found.velocity_km_s[0], [100, -50, 80], rtol=0.02)
     np.testing.assert_allclose(found.temperature_tensor_ev[0], [10, 10, 10, 0, 0, 0], rtol=0.02, atol=0.05)
+
+
+def test_each_element_of_the_tensor_is_that_of_its_two_axes():
+    """Axes of 10, 20 and 30 eV turned by 30, 40 and 50 degrees, so that xy, xz and yz are all different."""
+    seen = analyser(0.05, 3000, 90)
+    turned = Rotation.from_euler("ZYX", [30, 40, 50], degrees=True).as_matrix()
+    wanted = turned @ np.diag([10.0, 20.0, 30.0]) @ turned.T
+    v = speed(seen.energy_ev, ELECTRON_MASS)[:, None, None, None] * seen.flow
+    f = 3 * np.sqrt(np.linalg.det(ELECTRON_MASS / (2 * np.pi) * np.linalg.inv(wanted)))
+    f = f * np.exp(-ELECTRON_MASS / 2 * np.einsum("...i,ij,...j->...", v, np.linalg.inv(wanted), v))
+    flux = (2 * f * seen.energy_ev[:, None, None] ** 2 / ELECTRON_MASS**2)[None]
+    found = moments(sums(flux, weights(seen, ELECTRON_MASS)), ELECTRON_MASS).temperature_tensor_ev[0]
+    xy, xz, yz = wanted[0, 1], wanted[0, 2], wanted[1, 2]
+    assert min(abs(xy - xz), abs(xz - yz), abs(xy - yz)) > 1
+    np.testing.assert_allclose(found, [*np.diag(wanted), xy, xz, yz], rtol=0.01, atol=0.02)
 
 
 def test_a_field_of_view_of_the_whole_sky_needs_no_factor():

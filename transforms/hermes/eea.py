@@ -16,25 +16,23 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.clock import NS, day_bounds, unix_ns_from_tt2000
+from lake.clock import NS, day_bounds
 from lake.definitions import Calibration, Table
 from lake.errors import CalibrationError
-from transforms.conversions import calibration_rows
-from transforms.hermes.eea_cells import CellValues, as_lists, from_lists
-from transforms.hermes.eea_moments import MomentRules, read_rules, sweep_moments
+from transforms.conversions import calibration_rows, named_numbers
+from transforms.hermes.eea_cells import CellValues, from_lists
+from transforms.hermes.eea_moments import MomentRules, SweepMoments, read_rules, sweep_moments
 from transforms.hermes.eea_response import FluxByCount, Response, flux_by_count, read_response
 from transforms.hermes.eea_sweeps import (
     SCIENCE,
     US_NS,
-    Int64,
     Stepper,
     Sweeps,
-    named_value,
     read_stepper,
     sweeps_in_blocks,
 )
 from transforms.physics import Floats, energy_flux
-from transforms.rows import ORIGIN, flat, time_blocks, with_valid_clock
+from transforms.rows import ORIGIN, flags_where, flat, list_column, time_blocks, utc_column, with_valid_clock
 
 BLOCK_S = 1800.0  # A stretch: 300,000 packets or 1,800 sweeps, 19 MB of counts.
 ANODES = 32  # ACCUM holds the anodes, then pulse counters A and B.
@@ -54,13 +52,13 @@ def l1_counts(
     Raises: CalibrationError if the stepper table cannot be used or has none of the day's steps.
     """
     steps = read_stepper(table, stepper, readout)
-    full = {name: int(named_value(readout, name)) for name in ("counter_full", "total_counter_full")}
+    full = {name: int(value) for name, value in named_numbers(readout, "counter_full", "total_counter_full").items()}
     names = ("epoch_tt2000", "quality_flag", "sheid", "counter1", "counter2", "accum", *table.identity, *ORIGIN)
     packets = with_valid_clock(sci, table).select(*dict.fromkeys(names))
     start, stop = day_bounds(day)
     _check_steps(packets, steps, stepper, start, stop)
-    for sweeps, unknown in sweeps_in_blocks(packets, table, steps, block_s):
-        rows = _sweep_rows(table, sweeps, steps, unknown, full)
+    for sweeps, strays in sweeps_in_blocks(packets, table, steps, block_s):
+        rows = _sweep_rows(table, sweeps, steps, strays, full)
         rows = rows.filter(pl.col("epoch_tt2000").is_between(start, stop, closed="left"))
         if not rows.is_empty():
             yield rows
@@ -79,20 +77,18 @@ def _check_steps(packets: pl.LazyFrame, steps: Stepper, stepper: Calibration, st
 
 
 def _sweep_rows(
-    table: Table, sweeps: Sweeps, steps: Stepper, unknown: NDArray[np.bool_], full: dict[str, int]
+    table: Table, sweeps: Sweeps, steps: Stepper, strays: dict[str, NDArray[np.bool_]], full: dict[str, int]
 ) -> pl.DataFrame:
     """One row for each sweep."""
     packets, first, last = sweeps.packets, sweeps.first, sweeps.last
     time, step, count = (packets[name].to_numpy() for name in ("epoch_tt2000", "step", "sequence_count"))
-    accum = flat(packets["accum"]).reshape(packets.height, -1)
-    values = {name: packets[name].to_numpy() for name in ("counter1", "counter2")}
-    flags = _packet_flags(table, packets, accum, [*values.values()], full)
-    values |= {"accum": accum[:, :ANODES], "pulse_a": accum[:, ANODES], "pulse_b": accum[:, ANODES + 1]}
-    values["offset_us"] = ((time - time[first][sweeps.sweep]) // US_NS).astype(np.int32)
+    values = _packet_values(sweeps)
     n_steps = last + 1 - first
+    conditions = strays | {"incomplete": n_steps < len(steps.cell)}
+    of_packets = np.bitwise_or.reduceat(_packet_flags(table, packets, values, full), first)
     columns = {
         "epoch_tt2000": time[first],
-        "time": pl.Series(unix_ns_from_tt2000(time[first]) // US_NS).cast(pl.Datetime("us", "UTC")),
+        "time": utc_column(time[first]),
         "delta_minus_s": steps.dwell_us[step[first]] / US_PER_S,
         "delta_plus_s": (time[last] - time[first]) / NS,
         **_cells_of_sweeps(sweeps, steps, values),
@@ -101,9 +97,22 @@ def _sweep_rows(
         "total_counts": np.add.reduceat(values["accum"].sum(axis=1, dtype=np.int32), first, dtype=np.int32),
         "first_sequence_count": count[first],
         "last_sequence_count": count[last],
-        "quality_flag": _sweep_flags(table, flags, first, unknown, n_steps < len(steps.cell)),
+        "quality_flag": of_packets | flags_where(table, conditions),
     }
     return _frame(table, columns)
+
+
+def _packet_values(sweeps: Sweeps) -> dict[str, NDArray[Any]]:
+    """What each packet puts into the cell of its step: [n], and [n, anodes] of `accum`."""
+    packets, time = sweeps.packets, sweeps.packets["epoch_tt2000"].to_numpy()
+    accum = flat(packets["accum"]).reshape(packets.height, -1)
+    return {
+        **{name: packets[name].to_numpy() for name in ("counter1", "counter2")},
+        "accum": accum[:, :ANODES],
+        "pulse_a": accum[:, ANODES],
+        "pulse_b": accum[:, ANODES + 1],
+        "offset_us": ((time - time[sweeps.first][sweeps.sweep]) // US_NS).astype(np.int32),
+    }
 
 
 def _cells_of_sweeps(sweeps: Sweeps, steps: Stepper, values: dict[str, NDArray[Any]]) -> dict[str, pl.Series]:
@@ -116,34 +125,20 @@ def _cells_of_sweeps(sweeps: Sweeps, steps: Stepper, values: dict[str, NDArray[A
     for name, value in values.items():
         cells = np.zeros((len(there), *value.shape[1:]), value.dtype)
         cells[place] = value
-        mask = np.broadcast_to(there.reshape(-1, *(1,) * (value.ndim - 1)), cells.shape)
-        columns[name] = as_lists(name, cells.reshape(len(sweeps), -1), mask.reshape(len(sweeps), -1))
+        missing = np.broadcast_to(~there.reshape(-1, *(1,) * (value.ndim - 1)), cells.shape)
+        columns[name] = list_column(cells.reshape(len(sweeps), -1), missing.reshape(len(sweeps), -1))
     return columns
 
 
-def _packet_flags(
-    table: Table, packets: pl.DataFrame, accum: NDArray[Any], counters: list[NDArray[Any]], full: dict[str, int]
-) -> Flags:
+def _packet_flags(table: Table, packets: pl.DataFrame, values: dict[str, NDArray[Any]], full: dict[str, int]) -> Flags:
     """Flags of single packets that their sweep takes on."""
+    counters = np.maximum(values["counter1"], values["counter2"])
     conditions = {
         "time_conflict": packets["conflict"].to_numpy(),
-        "counter_saturated": (accum[:, :ANODES] >= full["counter_full"]).any(axis=1),
-        "total_saturated": (np.maximum(*counters) >= full["total_counter_full"]),
+        "counter_saturated": (values["accum"] >= full["counter_full"]).any(axis=1),
+        "total_saturated": counters >= full["total_counter_full"],
     }
-    return _flags(table, conditions)
-
-
-def _sweep_flags(
-    table: Table, packet_flags: Flags, first: Int64, unknown: NDArray[np.bool_], incomplete: NDArray[np.bool_]
-) -> Flags:
-    of_packets: Flags = np.bitwise_or.reduceat(packet_flags, first)
-    return np.asarray(of_packets | _flags(table, {"step_unknown": unknown, "incomplete": incomplete}), np.int32)
-
-
-def _flags(table: Table, conditions: dict[str, NDArray[np.bool_]]) -> Flags:
-    """The flags of the conditions that hold, together."""
-    flags = [np.where(condition, table.flag(name), 0) for name, condition in conditions.items()]
-    return np.asarray(np.bitwise_or.reduce(flags), np.int32)
+    return flags_where(table, conditions)
 
 
 # ---- flux ----------------------------------------------------------------------------------------------------------
@@ -162,24 +157,24 @@ def l2_flux(
     Raises: CalibrationError if the response is incomplete.
     """
     response = read_response(table, geometry, efficiency, detector)
-    look_up = flux_by_count(response, int(named_value(readout, "counter_full")))
+    look_up = flux_by_count(response, int(named_numbers(readout, "counter_full")["counter_full"]))
     for block in _blocks(counts, "accum"):
         yield _flux_rows(table, block, response, look_up)
 
 
 def _flux_rows(table: Table, block: pl.DataFrame, response: Response, look_up: FluxByCount) -> pl.DataFrame:
     cells = from_lists(block["accum"], _shape(table))
-    counts, there = np.minimum(cells.values, len(look_up.rate) - 1), cells.there
+    counts, missing = np.minimum(cells.values, len(look_up.rate) - 1), cells.missing
     if not look_up.usable[: int(counts.max()) + 1].all():
-        there = look_up.usable[counts] & (True if there is None else there)
+        missing = ~look_up.usable[counts] | (False if missing is None else missing)
     dead = look_up.dead[counts.max(axis=(1, 2, 3))]
     high = {"dead_time_high": dead > response.dead_high, "dead_time_rejected": dead > response.dead_limit}
     scale = response.factor.astype(np.float32)
     columns = {
         **_carried(table, block),
-        "energy_flux": as_lists("energy_flux", energy_flux(look_up.rate[counts], scale), there),
-        "energy_flux_uncertainty": as_lists("sigma", energy_flux(look_up.sigma[counts], scale), there),
-        "quality_flag": block["quality_flag"].to_numpy() | _flags(table, high),
+        "energy_flux": list_column(energy_flux(look_up.rate[counts], scale), missing),
+        "energy_flux_uncertainty": list_column(energy_flux(look_up.sigma[counts], scale), missing),
+        "quality_flag": block["quality_flag"].to_numpy() | flags_where(table, high),
     }
     return _frame(table, columns)
 
@@ -203,7 +198,7 @@ def ql_moments(
     per_count = response.flux_per_count.astype(np.float32)
     for block in _blocks(counts, "accum"):
         cells = from_lists(block["accum"], _shape(table))
-        flux = CellValues(cells.values * per_count, cells.there)
+        flux = CellValues(cells.values * per_count, cells.missing)
         yield _moment_rows(table, block, flux, rules, None)
 
 
@@ -247,8 +242,6 @@ def _moment_rows(
     unusable = flags & (table.flag("counter_saturated") | table.flag("dead_time_rejected")) != 0
     found = sweep_moments(rules, flux, _completeness(block), block["total_counts"].to_numpy(), unusable)
     values, fit, full = found.moments, found.fit, found.full
-    known = np.full(len(flags), potential is not None)
-    flags = flags | _flags(table, {"sweep_unfit": ~fit, "counts_few": fit & ~full, "potential_uncorrected": ~known})
     columns = {
         **_carried(table, block),
         "density_cm3": _nullable(np.nan_to_num(values.density_cm3), fit),
@@ -257,22 +250,36 @@ def _moment_rows(
         "temperature_ev": _nullable(values.temperature_ev, full),
         "temperature_tensor_ev": _vectors(values.temperature_tensor_ev, full),
         "coverage": found.coverage.astype(np.float32),
+        "extrapolated_fraction": _nullable(found.extrapolated.astype(np.float32), fit & (values.density_cm3 > 0)),
         "potential_v": pl.Series([potential] * len(flags), dtype=pl.Float32),
-        "quality_flag": flags,
+        "quality_flag": flags | _moment_flags(table, found, rules, potential),
     }
     return _frame(table, columns)
+
+
+def _moment_flags(table: Table, found: SweepMoments, rules: MomentRules, potential: float | None) -> Flags:
+    fit, full = found.fit, found.full
+    conditions = {
+        "sweep_unfit": ~fit,
+        "counts_few": fit & ~full,
+        "potential_uncorrected": np.full(len(fit), potential is None),
+        # NaN, where there is no density, is not above the limit.
+        "extrapolation_high": fit & (found.extrapolated > rules.limits["extrapolation_high"]),
+        "flow_fast": np.abs(found.flow_error) > rules.limits["flow_error_high"],
+    }
+    return flags_where(table, conditions)
 
 
 def _completeness(block: pl.DataFrame) -> NDArray[np.float64]:
     return block["completeness"].cast(pl.Float64).to_numpy()
 
 
-def _nullable(values: Floats, there: NDArray[np.bool_]) -> pl.Series:
+def _nullable(values: NDArray[np.floating], there: NDArray[np.bool_]) -> pl.Series:
     return pl.select(pl.when(pl.lit(pl.Series(there))).then(pl.Series(values))).to_series()
 
 
 def _vectors(values: Floats, there: NDArray[np.bool_]) -> pl.Series:
-    return as_lists("vector", values, np.broadcast_to(there[:, None], values.shape))
+    return list_column(values, np.broadcast_to(~there[:, None], values.shape))
 
 
 # ---- rows ----------------------------------------------------------------------------------------------------------

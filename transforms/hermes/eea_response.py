@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from lake.definitions import Axis, Calibration, Table
 from lake.errors import CalibrationError
-from transforms.conversions import calibration_rows
-from transforms.hermes.eea_sweeps import named_value
+from transforms.conversions import calibration_rows, named_numbers
 from transforms.physics import Floats, energy_flux, without_dead_time
 
 US_PER_S = 1e6
@@ -42,11 +41,12 @@ def read_response(table: Table, geometry: Calibration, efficiency: Calibration, 
     """The response of the analyser. Raises CalibrationError if an anode or an energy lacks its number."""
     anodes = _row_per_cell(geometry, "anode", "geometric_factor_cm2_sr", table.axis("azimuth"))
     energies = _row_per_cell(efficiency, "energy_index", "efficiency", table.axis("energy"))
+    known = named_numbers(detector, "accumulation_time", "dead_time", "dead_time_high", "dead_time_limit")
     return Response(
-        named_value(detector, "accumulation_time") / US_PER_S,
-        named_value(detector, "dead_time") / NS_PER_S,
-        named_value(detector, "dead_time_high"),
-        named_value(detector, "dead_time_limit"),
+        known["accumulation_time"] / US_PER_S,
+        known["dead_time"] / NS_PER_S,
+        known["dead_time_high"],
+        known["dead_time_limit"],
         energies[:, None, None] * anodes[None, None, :],
     )
 
