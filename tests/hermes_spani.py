@@ -15,10 +15,9 @@ from ingest.unpack import Ragged, compile_plan, unpack
 from lake.clock import tt2000_from_met
 from lake.definition_files import read_definitions
 from lake.definitions import Calibration
-from lake.reading import arrow_schema
-from simulate.hermes.spani_ions import Wind, compress, counted, draw_events, peak_rate, read_analyser
+from simulate.hermes.spani_ions import Analyser, Wind, compress, counted, draw_events, peak_rate, read_analyser
 from simulate.packets import Packets, assemble
-from transforms.engine import conform
+from tests import frames
 from transforms.hermes import spani
 
 DAY = date(2026, 8, 1)
@@ -46,9 +45,7 @@ SETTINGS = {
 
 
 def calibration(name: str) -> Calibration:
-    found = SPANI.calibration(name, DAY)
-    assert found is not None
-    return found
+    return frames.calibration(SPANI, name, DAY)
 
 
 def changed(name: str, **columns: Any) -> Calibration:
@@ -57,13 +54,15 @@ def changed(name: str, **columns: Any) -> Calibration:
     return Calibration(name, known.valid_from, known.path, "", known.frame.with_columns(**columns))
 
 
-def packets(name: str, codes: np.ndarray, first_met: int = MET, apid: int | None = None, **settings: Any) -> Packets:
+def packets(
+    name: str, codes: np.ndarray, first_met: int = MET, apid: int | None = None, sequence: int = 100, **settings: Any
+) -> Packets:
     """Packets of a species, one each second, with settings that hold for all of them or one for each."""
     n = len(codes)
     values = {k: np.broadcast_to(v, n).astype(np.int64) for k, v in {**SETTINGS, **settings}.items()}
     values.setdefault("species", np.full(n, SPECIES.index(name) + 1))
     values |= {"met": first_met + np.arange(n), "cycle": np.arange(n), "codes": codes}
-    return assemble(SPANI.packet(name), np.arange(n) + 100, values["met"], values, apid=apid)
+    return assemble(SPANI.packet(name), np.arange(n) + sequence, values["met"], values, apid=apid)
 
 
 def l0(name: str, sent: Packets, file: str = "a", flags: int = 0) -> pl.LazyFrame:
@@ -92,9 +91,7 @@ def nothing(name: str) -> pl.LazyFrame:
 
 def collected(name: str, pieces: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """All pieces of a transform, checked against its table as the engine does."""
-    made = [pl.DataFrame(conform(TABLES[name], DAY, piece)) for piece in pieces]
-    columns = [c for c in arrow_schema(TABLES[name]).names if c != "day"]
-    return pl.concat(made) if made else pl.DataFrame(schema=columns)
+    return frames.checked(TABLES[name], pieces, DAY)
 
 
 def l1_counts(h: pl.LazyFrame, he: pl.LazyFrame, o: pl.LazyFrame, **changes: Any) -> pl.DataFrame:
@@ -132,22 +129,30 @@ def velocity(speed: float, azimuth_deg: float, elevation_deg: float) -> np.ndarr
 
 
 def beam(
-    density: float, flow: np.ndarray, temperature: float, rows: int, seed: int, alphas: float = 0.04
+    density: float,
+    flow: np.ndarray,
+    temperature: float,
+    rows: int,
+    seed: int,
+    *,
+    alphas: float = 0.04,
+    oxygen: float = 0.001,
+    analyser: Analyser = ANALYSER,
 ) -> tuple[dict[str, np.ndarray], int]:
     """Counts [n, 16, 32, 8] of each species of a wind, and the position of the attenuator that suits it."""
     random = np.random.default_rng(seed)
-    parts = {"h": (1.0, 1), "he": (alphas, 4), "o": (0.001, 16)}
+    parts = {"h": (1.0, 1), "he": (alphas, 4), "o": (oxygen, 16)}
     winds = {
         s: Wind(np.full(rows, density * part), np.tile(flow, (rows, 1)), np.full(rows, temperature * heat))
         for s, (part, heat) in parts.items()
     }
-    dead = peak_rate(ANALYSER, ANALYSER.species[0], winds["h"])[0] * ANALYSER.dead_time_s
+    dead = peak_rate(analyser, analyser.species[0], winds["h"])[0] * analyser.dead_time_s
     position = 2 if dead > 0.4 else 1
     live = np.full(rows, LIVE_S)
     events = [
-        draw_events(ANALYSER, s, winds[s.name], live / (10 if position == 2 else 1), random) for s in ANALYSER.species
+        draw_events(analyser, s, winds[s.name], live / (10 if position == 2 else 1), random) for s in analyser.species
     ]
-    return dict(zip(SPECIES, counted(ANALYSER, events, live, random), strict=True)), position
+    return dict(zip(SPECIES, counted(analyser, events, live, random), strict=True)), position
 
 
 def codes_of(counts: np.ndarray) -> np.ndarray:
@@ -155,7 +160,12 @@ def codes_of(counts: np.ndarray) -> np.ndarray:
     return compress(counts).reshape(*counts.shape[:2], -1)[:, :, ANALYSER.places].reshape(len(counts), -1)
 
 
+def flux_of_counts(counts: dict[str, np.ndarray], position: int) -> pl.DataFrame:
+    """From counts through packets to flux."""
+    frames = {s: l0(s, packets(s, codes_of(c), attenuator=position)) for s, c in counts.items()}
+    return l2_flux(l1_counts(**frames))
+
+
 def moments_of(counts: dict[str, np.ndarray], position: int) -> pl.DataFrame:
     """From counts through packets to moments."""
-    frames = {s: l0(s, packets(s, codes_of(c), attenuator=position)) for s, c in counts.items()}
-    return l2_moments(l2_flux(l1_counts(**frames)))
+    return l2_moments(flux_of_counts(counts, position))

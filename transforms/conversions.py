@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import count, takewhile
@@ -124,17 +124,42 @@ def calibration_rows(
     return frame.sort(key)
 
 
-def named_numbers(calibration: Calibration, *needed: str) -> dict[str, float]:
-    """The numbers of a calibration of rows name, value: the needed ones in their order, or else all of them.
+def named_numbers(calibration: Calibration, *needed: str, units: Mapping[str, str] | None = None) -> dict[str, float]:
+    """The numbers of a calibration of rows name, value, unit: the needed ones in their order, or else all of them.
 
-    Raises: CalibrationError if a needed name is missing, a name is there twice, or a value is no number.
+    Nothing is converted: `units` says in which unit some of the numbers must be given.
+    Raises: CalibrationError if a needed name is missing, a name is there twice, a value is no number, or in another
+    unit.
     """
+    _check_units(calibration, units or {})
     rows = calibration_rows(calibration, key=("name",), numbers=("value",))
     values = {str(name): float(value) for name, value in rows.select("name", "value").iter_rows()}
     missing = [name for name in needed if name not in values]
     if missing:
         raise CalibrationError(f"{calibration.path}: there is no row {', '.join(missing)}. Add it with its value.")
     return {name: values[name] for name in needed} if needed else values
+
+
+def check_rotation(calibration: Calibration, place: str, matrix: Floats) -> None:
+    """Raises CalibrationError unless the matrix [3, 3] of a calibration is a rotation."""
+    if not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-9) or np.linalg.det(matrix) < 0:
+        raise CalibrationError(
+            f"{calibration.path} ({place}): is no rotation; its rows must be perpendicular, of length 1 and "
+            "right-handed. Correct them."
+        )
+
+
+def _check_units(calibration: Calibration, units: Mapping[str, str]) -> None:
+    if units and "unit" not in calibration.frame.columns:
+        raise CalibrationError(
+            f"{calibration.path} (unit): there is no such column. Add it to the header and to each row."
+        )
+    given = dict(calibration.frame.select("name", "unit").iter_rows()) if units else {}
+    for name, unit in units.items():
+        if name in given and (given[name] or "") != unit:
+            raise CalibrationError(
+                f"{calibration.path} ({name}): is given in {given[name]!r}. Give it in {unit!r}; nothing is converted."
+            )
 
 
 def _column_problem(frame: pl.DataFrame, name: str, number: bool, empty: bool) -> str | None:

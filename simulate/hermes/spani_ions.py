@@ -11,6 +11,7 @@ from datetime import date
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from scipy import constants
 
 from lake.definitions import Instrument
@@ -18,6 +19,7 @@ from simulate.hermes.calibrations import calibration_frame
 
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
+CALIBRATIONS = ("species", "anode", "energy", "deflection", "sweep", "timing", "leakage", "attenuator", "mounting")
 FARTHEST = 5.0  # thermal speeds; a Maxwellian has 6e-7 of its ions beyond
 
 
@@ -60,23 +62,17 @@ class Analyser:
 
 def read_analyser(instrument: Instrument, day: date) -> Analyser:
     """SPAN-I on a day. Raises CalibrationError if a calibration is missing."""
-    names = ("species", "anode", "energy", "deflection", "sweep", "timing", "leakage", "attenuator", "mounting")
-    frames = {name: calibration_frame(instrument, name, day) for name in names}
+    frames = {name: calibration_frame(instrument, name, day) for name in CALIBRATIONS}
     azimuth = np.deg2rad(_borders(frames["anode"], "azimuth_deg", "minus_deg", "plus_deg"))
     energy = _borders(frames["energy"], "energy_ev_q", "minus_ev_q", "plus_ev_q")
     deflection = np.deg2rad(_borders(frames["deflection"], "deflection_deg", "minus_deg", "plus_deg"))
     solid = np.diff(azimuth)[:, None, None] * np.diff(np.sin(deflection))
     geometric = frames["anode"]["geometric_factor_cm2_sr"].to_numpy()[:, None, None]
-    timing = frames["timing"].row(0, named=True)
-    species = tuple(
-        Species(r["species"], r["number"], r["mass_u"] * constants.atomic_mass, r["charge"])
-        for r in frames["species"].iter_rows(named=True)
+    timing, sweep, species = (
+        frames["timing"].row(0, named=True),
+        frames["sweep"].sort("step"),
+        _species(frames["species"]),
     )
-    order = [s.name for s in species]
-    leakage = np.zeros((len(order), len(order)))
-    for row in frames["leakage"].iter_rows(named=True):
-        leakage[order.index(row["from_species"]), order.index(row["to_species"])] = row["part"]
-    sweep = frames["sweep"].sort("step")
     return Analyser(
         species=species,
         azimuth=azimuth,
@@ -87,10 +83,25 @@ def read_analyser(instrument: Instrument, day: date) -> Analyser:
         table_id=int(sweep["table_id"][0]),
         dead_time_s=timing["dead_time_s"],
         step_s=timing["sweep_s"] / timing["steps"] * (1 - timing["settle_part"]),
-        leakage=leakage,
+        leakage=_leakage(frames["leakage"], [s.name for s in species]),
         attenuation={r["position"]: r["factor"] for r in frames["attenuator"].iter_rows(named=True)},
         to_bus=frames["mounting"].select("instrument_x", "instrument_y", "instrument_z").to_numpy().astype(np.float64),
     )
+
+
+def _species(frame: pl.DataFrame) -> tuple[Species, ...]:
+    return tuple(
+        Species(r["species"], r["number"], r["mass_u"] * constants.atomic_mass, r["charge"])
+        for r in frame.iter_rows(named=True)
+    )
+
+
+def _leakage(frame: pl.DataFrame, order: list[str]) -> Float64:
+    """The part [from, to] of the events of a species that is taken for a species."""
+    leakage = np.zeros((len(order), len(order)))
+    for row in frame.iter_rows(named=True):
+        leakage[order.index(row["from_species"]), order.index(row["to_species"])] = row["part"]
+    return leakage
 
 
 def _borders(frame: object, column: str, minus: str, plus: str) -> Float64:

@@ -20,6 +20,7 @@ from simulate.hermes.spani import simulate_day
 from swxlake.night import Selection, ingest, run_night, transform
 from tests.hermes_spani import DAY, DEFINITIONS, FLAGS, SPANI
 
+SIGMAS = 4  # of 2000 values none is farther off by counting alone, or one
 HOURS = 0.19  # the shock comes at 600 s
 SHOCK_NS, RAMP_NS = 600 * 10**9, 10 * 10**9
 
@@ -69,6 +70,7 @@ def test_l0_keeps_the_codes_and_sql_can_count_them(night: Lake) -> None:
 
 
 def test_protons_are_those_of_the_scenario(night: Lake, truth: pl.DataFrame) -> None:
+    """5 % in density, 2 % in speed and 15 % in temperature are meant beyond what counting alone does to a row."""
     moments = rows_of(night, "l2_moments")
     since = truth["epoch_tt2000"] - truth["epoch_tt2000"][0]
     velocity = truth.select("velocity_x_km_s", "velocity_y_km_s", "velocity_z_km_s").to_numpy()
@@ -76,14 +78,16 @@ def test_protons_are_those_of_the_scenario(night: Lake, truth: pl.DataFrame) -> 
     for part in (since < SHOCK_NS - RAMP_NS, since > SHOCK_NS + 2 * RAMP_NS):
         at = part.to_numpy()
         assert at.sum() > 50
-        for column, expected, tolerance in (
-            ("h_density_cm3", truth["h_density_cm3"].to_numpy(), 0.05),
-            ("h_temperature_ev", truth["h_temperature_ev"].to_numpy(), 0.15),
-            ("h_speed_km_s", speed, 0.02),
+        for column, unit, expected, tolerance in (
+            ("h_density", "cm3", truth["h_density_cm3"].to_numpy(), 0.05),
+            ("h_temperature", "ev", truth["h_temperature_ev"].to_numpy(), 0.15),
+            ("h_speed", "km_s", speed, 0.02),
         ):
-            ratio = moments[column].to_numpy()[at] / expected[at]
+            ratio = moments[f"{column}_{unit}"].to_numpy()[at] / expected[at]
+            sigma = moments[f"{column}_uncertainty_{unit}"].to_numpy()[at] / expected[at]
             assert np.mean(ratio) == pytest.approx(1, abs=tolerance / 2), column
-            assert np.mean(np.abs(ratio - 1) < 3 * tolerance) > 0.9, column
+            assert (np.abs(ratio - 1) <= np.maximum(tolerance, SIGMAS * sigma)).all(), column
+            assert np.mean(np.abs(ratio - 1) <= np.maximum(tolerance, 2 * sigma)) > 0.9, column
         found = np.array(moments["h_velocity_km_s"].to_list())[at]
         assert np.linalg.norm((found - velocity[at]).mean(axis=0)) < 0.01 * speed[at].mean()
     assert moments["h_density_cm3"].null_count() == 0

@@ -12,7 +12,8 @@ from scipy.integrate import quad, tplquad
 
 from tests.hermes_spani import SPANI, TABLES, calibration
 from transforms.hermes.spani_counts import code_table, code_uncertainty, middle
-from transforms.hermes.spani_fit import centre, energy_bins, parts_between, spectrum
+from transforms.hermes.spani_direction import centre, mean_of, parts_between
+from transforms.hermes.spani_fit import energy_bins, spectrum
 from transforms.hermes.spani_flux import flux_of, leakage_matrix, timing_of
 from transforms.physics import ATOMIC_MASS, speed
 
@@ -96,11 +97,13 @@ def test_energy_flux_of_100_protons_by_hand() -> None:
     timing, matrix = timing_of(calibration("timing")), leakage_matrix(calibration("leakage"))
     counts, sigma = np.array([[100.0], [0.0], [0.0]]), np.array([[10.0], [0.0], [0.0]])
     geometric = calibration("anode").frame["geometric_factor_cm2_sr"].to_numpy()[:1]
-    made = flux_of(counts, sigma, np.array([3.072e-3]), geometric, matrix, timing)
+    made = flux_of(counts, sigma, np.ones((3, 1), np.bool_), np.array([3.072e-3]), geometric, matrix, timing)
     rate = 101.5 / 3.072e-3
     assert made.values[0, 0] == pytest.approx(rate / (1 - rate * 5e-7) / 0.988 / 9.5e-6, rel=1e-9)
     assert made.values[0, 0] == pytest.approx(3.5793e9, rel=1e-4)
-    assert made.uncertainty[0, 0] == pytest.approx(10 / 3.072e-3 / (1 - rate * 5e-7) ** 2 / 0.988 / 9.5e-6, rel=1e-9)
+    assert made.uncertainty[0, 0] == pytest.approx(
+        math.sqrt(101) / 3.072e-3 / (1 - rate * 5e-7) ** 2 / 0.988 / 9.5e-6, rel=1e-9
+    )
 
 
 def test_the_spectrum_over_all_directions_by_numerical_integration() -> None:
@@ -114,7 +117,7 @@ def test_the_spectrum_over_all_directions_by_numerical_integration() -> None:
         v = math.sqrt(2 * energy / mass)
         squared = v**2 + bulk**2 - 2 * v * bulk * math.cos(polar)
         f = n * (mass / (2 * math.pi * temperature)) ** 1.5 * math.exp(-mass * squared / (2 * temperature))
-        return 2 * f * energy**2 / mass**2 * math.sin(polar)
+        return float(2 * f * energy**2 / mass**2 * math.sin(polar))
 
     whole, _ = tplquad(energy_flux, math.log(low), math.log(high), 0, 2 * math.pi, 0, math.pi / 2, epsrel=1e-6)
     bins = energy_bins(np.array([low]), np.array([high]), mass, 1)
@@ -141,7 +144,21 @@ def test_the_centre_of_a_distribution_that_bins_cut() -> None:
     parts = parts_between(edges, truth, spread)
     by_erf = [math.erf(float(x - truth[0]) / float(spread[0]) / math.sqrt(2)) / 2 for x in edges]
     assert parts[0].tolist() == pytest.approx(np.diff(by_erf).tolist(), abs=1e-12)
-    np.testing.assert_allclose(centre(parts, edges, spread), truth, atol=1e-7)
+    mean, error = mean_of(parts * 1000, edges, np.ones(2))
+    np.testing.assert_allclose(centre(mean, edges, spread), truth, atol=2e-6)
+    middle = (edges[1:] + edges[:-1]) / 2
+    expected = [
+        math.sqrt(sum(p * (x - m) ** 2 for p, x in zip(row, middle, strict=True)) * 1000 / t**2 + (s / t) ** 2)
+        for row, m, t, s in zip(parts, mean, parts.sum(axis=1) * 1000, np.deg2rad([11.25, 11.25]), strict=True)
+    ]
+    assert error.tolist() == pytest.approx(expected, rel=1e-3)
+
+
+def test_parts_far_from_a_distribution_are_as_exact_above_as_below() -> None:
+    edges = np.array([-12.0, -10.0, 10.0, 12.0])
+    parts = parts_between(edges, np.zeros(1), np.ones(1))[0]
+    assert parts[0] == parts[2] == pytest.approx(math.erfc(10 / math.sqrt(2)) / 2, rel=1e-6)
+    assert parts.sum() == pytest.approx(1)
 
 
 def test_the_leakage_keeps_every_event() -> None:

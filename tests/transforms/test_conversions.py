@@ -18,7 +18,7 @@ from scipy.interpolate import CubicSpline
 from lake.definition_files import read_definitions
 from lake.definitions import Calibration, Column, Table
 from lake.errors import CalibrationError
-from transforms.conversions import convert_columns, named_numbers, rebin_counts, rebin_matrix
+from transforms.conversions import check_rotation, convert_columns, named_numbers, rebin_counts, rebin_matrix
 
 MEDDEA = read_definitions(Path(__file__).parents[2] / "missions").mission("padre").instrument("meddea")
 OUT_OF_RANGE = 1 << 14
@@ -274,3 +274,24 @@ def test_named_values_have_to_be_numbers(value: list[Any]) -> None:
 def test_a_name_is_there_once() -> None:
     with pytest.raises(CalibrationError, match="twice"):
         named_numbers(calibration("parameters", name=["a", "a"], value=[1, 2]))
+
+
+def test_a_unit_is_the_one_that_is_read() -> None:
+    known = calibration("detector", name=["dead_time", "limit"], value=[100.0, 0.3], unit=["ns", None])
+    assert named_numbers(known, "dead_time", units={"dead_time": "ns"}) == {"dead_time": 100.0}
+    with pytest.raises(
+        CalibrationError, match=r"\(dead_time\): is given in 'ns'. Give it in 'us'; nothing is converted"
+    ):
+        named_numbers(known, "dead_time", units={"dead_time": "us"})
+    with pytest.raises(CalibrationError, match=r"\(unit\): there is no such column"):
+        named_numbers(calibration("detector", name=["a"], value=[1.0]), "a", units={"a": "s"})
+
+
+@pytest.mark.parametrize("matrix", [np.diag([1, 1, -1]), np.diag([5, 1, 1]), np.ones((3, 3))])
+def test_a_matrix_that_stretches_or_mirrors_is_no_rotation(matrix: np.ndarray) -> None:
+    with pytest.raises(CalibrationError, match=r"mounting_20240101.csv \(x\): is no rotation"):
+        check_rotation(calibration("mounting", a=[1]), "x", matrix.astype(np.float64))
+
+
+def test_a_turn_is_a_rotation() -> None:
+    check_rotation(calibration("mounting", a=[1]), "x", np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]))

@@ -252,17 +252,16 @@ def _moment_rows(
         "coverage": found.coverage.astype(np.float32),
         "extrapolated_fraction": _nullable(found.extrapolated.astype(np.float32), fit & (values.density_cm3 > 0)),
         "potential_v": pl.Series([potential] * len(flags), dtype=pl.Float32),
-        "quality_flag": flags | _moment_flags(table, found, rules, potential),
+        "quality_flag": flags | _moment_flags(table, found, rules),
     }
     return _frame(table, columns)
 
 
-def _moment_flags(table: Table, found: SweepMoments, rules: MomentRules, potential: float | None) -> Flags:
+def _moment_flags(table: Table, found: SweepMoments, rules: MomentRules) -> Flags:
     fit, full = found.fit, found.full
     conditions = {
         "sweep_unfit": ~fit,
         "counts_few": fit & ~full,
-        "potential_uncorrected": np.full(len(fit), potential is None),
         # NaN, where there is no density, is not above the limit.
         "extrapolation_high": fit & (found.extrapolated > rules.limits["extrapolation_high"]),
         "flow_fast": np.abs(found.flow_error) > rules.limits["flow_error_high"],

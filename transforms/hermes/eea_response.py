@@ -41,7 +41,10 @@ def read_response(table: Table, geometry: Calibration, efficiency: Calibration, 
     """The response of the analyser. Raises CalibrationError if an anode or an energy lacks its number."""
     anodes = _row_per_cell(geometry, "anode", "geometric_factor_cm2_sr", table.axis("azimuth"))
     energies = _row_per_cell(efficiency, "energy_index", "efficiency", table.axis("energy"))
-    known = named_numbers(detector, "accumulation_time", "dead_time", "dead_time_high", "dead_time_limit")
+    names, units = ("accumulation_time", "dead_time", "dead_time_high", "dead_time_limit"), {"dead_time": "ns"}
+    known = named_numbers(detector, *names, units={**units, "accumulation_time": "us"})
+    if energies.max() > 1:
+        raise CalibrationError(f"{efficiency.path} (efficiency): is above 1, but a part of the electrons. Correct it.")
     return Response(
         known["accumulation_time"] / US_PER_S,
         known["dead_time"] / NS_PER_S,

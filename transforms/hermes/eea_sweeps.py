@@ -26,6 +26,9 @@ MOST = 0.75
 NONE: Int64 = np.empty(0, np.int64)
 
 
+OVERHEADS = ("step_overhead", "sweep_overhead")
+
+
 @dataclass(frozen=True)
 class Stepper:
     """The stepper table by STEP: `cell` is energy * deflections + deflection; dwell and stamp are in us.
@@ -55,7 +58,7 @@ def read_stepper(table: Table, stepper: Calibration, readout: Calibration) -> St
             f"{stepper.path}: needs steps 0, 1, 2, ... and for each a cell of its own among {energies} energies and "
             f"{deflections} deflections. Correct its rows."
         )
-    known = named_numbers(readout, "step_overhead", "sweep_overhead", "gap_factor")
+    known = named_numbers(readout, *OVERHEADS, "gap_factor", units=dict.fromkeys(OVERHEADS, "us"))
     interval = dwell + int(known["step_overhead"])
     stamp = np.cumsum(interval) - interval[0]
     period = int(interval.sum() + known["sweep_overhead"])

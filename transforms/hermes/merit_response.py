@@ -24,6 +24,9 @@ HEAD_COLUMNS = (
 )
 
 
+TIMES = ("live_time_unit", "live_time_min", "index_stretch")
+
+
 @dataclass(frozen=True)
 class Counters:
     """Units and capacities of the counters and how to use them: times in s, temperature in degC, the rest as sent.
@@ -70,7 +73,7 @@ class Response:
 def read_counters(table: Table, counter: Calibration) -> Counters:
     """The rows name, value of a calibration. Raises CalibrationError if a name is missing."""
     bits = [f"head_{head}_saturation_bit" for head in range(table.axis("head").size)]
-    values = named_numbers(counter, *COUNTERS, *bits)
+    values = named_numbers(counter, *COUNTERS, *bits, units=dict.fromkeys(TIMES, "s"))
     return Counters(**{name: values[name] for name in COUNTERS}, saturation_bits=tuple(int(values[b]) for b in bits))
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lake.clock import NS
 from lake.definitions import Calibration, Table
 from lake.errors import CalibrationError
-from transforms.conversions import calibration_rows
+from transforms.conversions import calibration_rows, check_rotation
 
 Floats = NDArray[np.float64]
 
@@ -63,11 +63,7 @@ def rotations(alignment: Calibration) -> Floats:
     """Matrices that turn sensor vectors into the bus frame [sensor, 3, 3]. Raises CalibrationError if one does not."""
     matrices = by_axis(alignment, "bus_axis", *AXES)
     for sensor, matrix in zip(SENSORS, matrices, strict=True):
-        if not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-9) or np.linalg.det(matrix) < 0:
-            raise CalibrationError(
-                f"{alignment.path} ({sensor}): is no rotation; its rows must be perpendicular, of length 1 and "
-                "right-handed. Correct them."
-            )
+        check_rotation(alignment, sensor, matrix)
     return matrices
 
 

@@ -14,7 +14,16 @@ from lake.clock import NS
 from lake.definitions import Calibration, Table
 from lake.errors import CalibrationError
 from transforms.conversions import Floats, calibration_rows
-from transforms.rows import ORIGIN, flat, set_flags, spare_packets, with_conflicts, with_valid_clock, without
+from transforms.rows import (
+    ORIGIN,
+    flat,
+    list_column,
+    set_flags,
+    spare_packets,
+    with_conflicts,
+    with_valid_clock,
+    without,
+)
 
 SPECIES = ("h", "he", "o")
 EPOCH = "epoch_tt2000"
@@ -160,16 +169,13 @@ def codes_of(rows: pl.DataFrame, packets: pl.LazyFrame, species: str) -> NDArray
 
 
 # ---- lists of cells ------------------------------------------------------------------------------------------------
-def list_column(values: NDArray[np.generic], present: Mask, empty: Mask | None = None) -> pl.Series:
-    """Lists of cells from values [k, cells] of the k rows that are `present`; cells that are `empty` are null."""
-    cells = pl.Series(values.reshape(-1))
-    if not present.any():
-        return pl.Series([None] * len(present), dtype=pl.List(cells.dtype))
-    if empty is not None and empty.any():
-        cells = pl.select(pl.when(pl.Series(~empty.reshape(-1))).then(cells)).to_series()
-    lists = cells.reshape((-1, values.shape[-1])).arr.to_list()
+def lists_where(values: NDArray[np.generic], present: Mask, missing: Mask | None = None) -> pl.Series:
+    """Lists of cells from values [k, cells] of the k rows that are `present`; null for the others."""
+    lists = list_column(values, missing)
     if present.all():
         return lists
+    if not present.any():
+        return pl.Series([None] * len(present), dtype=lists.dtype)
     place = pl.Series(np.where(present, np.cumsum(present) - 1, 0))
     return pl.select(pl.when(pl.Series(present)).then(lists.gather(place))).to_series()
 

@@ -3,16 +3,16 @@
 
 A solar wind beam is often colder than a bin is wide, so that sums over bins give it the bins' width and centre. Here a
 drifting Maxwellian, averaged over each energy bin, is fitted to the spectrum summed over all directions, whose shape
-does not depend on the direction of the beam. Then its centre in each angle follows from the mean over the angle's bins.
+does not depend on the direction of the beam. Nothing is published by what the fitted width is: a width that the bins
+cannot tell from zero comes with the uncertainty of a beam that they could just tell.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from transforms.conversions import Floats
 from transforms.physics import speed
@@ -21,8 +21,9 @@ NODES = 12  # Gauss-Legendre nodes in a bin: enough for beams an eighth of the b
 ITERATIONS = 40
 CONVERGED = 1e-4
 LARGEST_STEP = np.array([1.0, 0.15, 0.4])  # of ln n, ln V and ln w; a larger one may lead out of the spectrum
-NARROWEST = 0.04  # relative width of a beam in energy, dE/E; bins cannot tell it from a narrower one
 SMALLEST_VARIANCE = 1e-3  # count^2, so that empty bins far from the beam can be weighted
+WIDER = np.log(1.15)  # step of ln w on the way to a width that the bins can tell
+WIDEST = np.log(3)  # of w / V
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Beam:
     """A drifting Maxwellian for each of n rows: density [cm-3], bulk and thermal speed sqrt(T/m) [cm/s].
 
     `covariance` [n, 3, 3] is that of the logarithms of the three; `counts` [n] are those that the fit explains;
-    `share` [n, e] is the part of each bin's counts that belongs to the beam and not to the background; `narrow` beams
-    [n] are narrower than the bins can tell.
+    `share` [n, e] is the part of each bin's counts that belongs to the beam and not to the background. `heat_sigma`
+    [n] is the uncertainty of the square of the thermal speed [cm2/s2], also where that is near 0.
     """
 
     density_cm3: Floats
@@ -51,7 +52,24 @@ class Beam:
     counts: Floats
     share: Floats
     converged: NDArray[np.bool_]
-    narrow: NDArray[np.bool_]
+    heat_sigma: Floats
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What is fitted: bins, counts and background counts [n, e], flux of one count and first ln V [n]."""
+
+    bins: Bins
+    counts: Floats
+    noise: Floats
+    per_count: Floats
+    start: Floats
+    narrowest: float
+
+    def of(self, rows: NDArray[np.intp]) -> _Data:
+        """Some of the rows."""
+        names = ("counts", "noise", "per_count", "start")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
 def energy_bins(lower_ev_q: Floats, upper_ev_q: Floats, mass: float, charge: int) -> Bins:
@@ -80,50 +98,78 @@ def spectrum(bins: Bins, density: Floats, bulk: Floats, thermal: Floats) -> tupl
     return mean, np.stack([mean, by_bulk.sum(axis=2), by_width.sum(axis=2)], axis=2)
 
 
-def fit_beam(bins: Bins, flux: Floats, background: Floats, per_count: Floats) -> Beam:
+def fit_beam(bins: Bins, flux: Floats, background: Floats, per_count: Floats, narrowest: float) -> Beam:
     """The Maxwellian of greatest likelihood for spectra [n, e] of flux summed over directions [1/(cm2 s)].
 
     `background` [n, e] is what has been subtracted, whose counts still scatter; `per_count` [n] is the flux of one
-    count. Fisher scoring with the variance of the model, so that few counts do not bias it.
+    count; `narrowest` is the smallest relative width in energy, dE/E, that is tried.
     """
     counts, noise = flux / per_count[:, None], np.maximum(background, 0) / per_count[:, None]
-    logs = _start(bins, counts, noise, per_count)
-    start = logs[:, 1].copy()
-    active, reach, before = np.arange(len(logs)), np.ones(len(logs)), np.zeros(len(logs))
+    first = _start(bins, counts, noise, per_count)
+    data = _Data(bins, counts, noise, per_count, first[:, 1].copy(), narrowest)
+    logs, converged = _climbed(data, first)
+    information, gradient, model = _score(data, logs)
+    ends = _narrow(data, logs) & (np.linalg.solve(information, gradient[:, :, None])[:, 2, 0] <= 0)
+    covariance = np.asarray(np.linalg.inv(_without_width(information, ends)), np.float64)
+    share = model / (model + noise + SMALLEST_VARIANCE)
+    n, bulk, thermal = np.exp(logs).T
+    return Beam(n, bulk, thermal, covariance, model.sum(axis=1), share, converged, _heat_sigma(data, logs))
+
+
+def _climbed(data: _Data, logs: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Logarithms [n, 3] at the greatest likelihood, and which rows got there.
+
+    Fisher scoring with the variance of the model, so that few counts do not bias it.
+    """
+    active, reach, before = np.arange(len(logs)), np.ones(len(logs)), np.zeros((len(logs), 2))
     for _ in range(ITERATIONS):
         # A row that has converged is left alone, so that it does not depend on the rows it came with.
-        rows = (logs[active], counts[active], noise[active], per_count[active], start[active])
-        step = _step(bins, *rows)
-        # With few counts the width may jump to and fro across its best value: then steps become shorter.
-        reach[active] *= np.where(step[:, 2] * before[active] < 0, 0.5, 1)
-        before[active] = step[:, 2]
-        logs[active] = _bounded(bins, rows[0] + reach[active, None] * step)
-        active = active[~(np.abs(logs[active] - rows[0]).max(axis=1) < CONVERGED)]
+        last, part = logs[active], data.of(active)
+        step = _step(part, last)
+        # With few counts the width may jump to and fro across its best value, and with no width the speed: then steps
+        # become shorter.
+        bulk_turns, width_turns = (step[:, 1:] * before[active] < 0).T
+        reach[active] *= np.where(width_turns | (bulk_turns & _narrow(part, last)), 0.5, 1)
+        before[active] = step[:, 1:]
+        logs[active] = _bounded(part, last + reach[active, None] * step)
+        active = active[~(np.abs(logs[active] - last).max(axis=1) < CONVERGED)]
         if not len(active):
             break
-    information, gradient, model = _score(bins, logs, counts, noise, per_count, start)
-    narrow = _narrowest(logs) & (np.linalg.solve(information, gradient[:, :, None])[:, 2, 0] <= 0)
-    covariance = np.asarray(np.linalg.inv(_without_width(information, narrow)), np.float64)
-    n, bulk, thermal = np.exp(logs).T
-    share = model / (model + noise + SMALLEST_VARIANCE)
-    converged = ~np.isin(np.arange(len(logs)), active)
-    return Beam(n, bulk, thermal, covariance, model.sum(axis=1), share, converged, narrow)
+    return logs, ~np.isin(np.arange(len(logs)), active)
 
 
-def _step(bins: Bins, logs: Floats, counts: Floats, noise: Floats, per_count: Floats, start: Floats) -> Floats:
+def _heat_sigma(data: _Data, logs: Floats) -> Floats:
+    """Uncertainty [n] of the square of the thermal speed [cm2/s2].
+
+    Where it is larger than the value itself, the counts hardly depend on it, and no slope says how far it may be off:
+    there it is the square of the smallest thermal speed that such counts would tell. A bin of C counts weighs C + 1.
+    Of the narrowest beams that are tried it is never less than the value.
+    """
+    tried, sigma, active = logs.copy(), np.full(len(logs), np.inf), np.arange(len(logs))
+    while len(active):
+        information, _, _ = _score(data.of(active), tried[active], variance=1.0)
+        relative = 2 * np.sqrt(np.maximum(np.linalg.inv(information)[:, 2, 2], 0))
+        sigma[active] = np.minimum(relative, 1) * np.exp(2 * tried[active, 2])
+        active = active[(relative > 1) & (tried[active, 2] - tried[active, 1] < WIDEST)]
+        tried[active, 2] += WIDER
+    return np.asarray(np.maximum(sigma, np.where(_narrow(data, logs), np.exp(2 * logs[:, 2]), 0)))
+
+
+def _step(data: _Data, logs: Floats) -> Floats:
     """The next step [n, 3] of the scoring, shortened where it would lead too far; a width at its end stays there."""
-    information, gradient, _ = _score(bins, logs, counts, noise, per_count, start)
+    information, gradient, _ = _score(data, logs)
     step = np.linalg.solve(information, gradient[:, :, None])[:, :, 0]
-    ends = _narrowest(logs) & (step[:, 2] <= 0)
+    ends = _narrow(data, logs) & (step[:, 2] <= 0)
     gradient[ends, 2] = 0
     step = np.linalg.solve(_without_width(information, ends), gradient[:, :, None])[:, :, 0]
+    step[ends, 2] = step[ends, 1]  # the narrowest goes with the speed
     largest = np.max(np.abs(step) / LARGEST_STEP, axis=1, keepdims=True)
     return np.asarray(step / np.maximum(largest, 1))
 
 
-def _narrowest(logs: Floats) -> NDArray[np.bool_]:
+def _narrow(data: _Data, logs: Floats) -> NDArray[np.bool_]:
     """True where the thermal speed is the smallest that is tried."""
-    return np.asarray(logs[:, 2] - logs[:, 1] <= np.log(NARROWEST / 2) + 1e-9)
+    return np.asarray(logs[:, 2] - logs[:, 1] <= np.log(data.narrowest / 2) + 1e-9)
 
 
 def _without_width(information: Floats, rows: NDArray[np.bool_]) -> Floats:
@@ -149,52 +195,27 @@ def _start(bins: Bins, counts: Floats, noise: Floats, per_count: Floats) -> Floa
     return np.asarray(np.log(np.stack([density, bulk, thermal], axis=1)), np.float64)
 
 
-def _bounded(bins: Bins, logs: Floats) -> Floats:
-    """Keeps bulk speeds near the bins, and widths between what bins can tell and the bulk speed itself."""
+def _bounded(data: _Data, logs: Floats) -> Floats:
+    """Keeps bulk speeds near the bins, and widths between the narrowest and a few times the bulk speed."""
     n, bulk, thermal = logs.T
-    bulk = np.clip(bulk, np.log(bins.speed.min() / 2), np.log(bins.speed.max() * 2))
-    thermal = np.clip(thermal, bulk + np.log(NARROWEST / 2), bulk + np.log(3))
+    slowest, fastest = np.log(data.bins.speed.min() / 2), np.log(data.bins.speed.max() * 2)
+    bulk = np.clip(bulk, slowest, fastest)
+    thermal = np.clip(thermal, bulk + np.log(data.narrowest / 2), bulk + WIDEST)
     return np.asarray(np.stack([np.clip(n, -30, 30), bulk, thermal], axis=1), np.float64)
 
 
-def _score(
-    bins: Bins, logs: Floats, counts: Floats, noise: Floats, per_count: Floats, start: Floats
-) -> tuple[Floats, Floats, Floats]:
+def _score(data: _Data, logs: Floats, variance: float = SMALLEST_VARIANCE) -> tuple[Floats, Floats, Floats]:
     """Fisher information [n, 3, 3] and gradient [n, 3] of the likelihood, and counts [n, e] that the model expects.
 
     Where all counts are in one bin the speed could be anywhere in it: it is held to its start, the mean of the counts,
     by half the bin's width in ln E, which is all that the bin covers in ln V. It hardly matters elsewhere.
     """
-    flux, slopes = spectrum(bins, *np.exp(logs).T)
-    model, slopes = flux / per_count[:, None], slopes / per_count[:, None, None]
-    weight = 1 / (model + noise + SMALLEST_VARIANCE)
-    weighted = slopes * weight[:, :, None]
+    flux, slopes = spectrum(data.bins, *np.exp(logs).T)
+    model, slopes = flux / data.per_count[:, None], slopes / data.per_count[:, None, None]
+    weighted = slopes / (model + data.noise + variance)[:, :, None]
     information = np.einsum("nei,nej->nij", weighted, slopes) + 1e-9 * np.eye(3)
-    gradient = np.einsum("nei,ne->ni", weighted, counts - model)
-    hold = (2 / bins.log_width.mean()) ** 2
+    gradient = np.einsum("nei,ne->ni", weighted, data.counts - model)
+    hold = (2 / data.bins.log_width.mean()) ** 2
     information[:, 1, 1] += hold
-    gradient[:, 1] -= hold * (logs[:, 1] - start)
+    gradient[:, 1] -= hold * (logs[:, 1] - data.start)
     return information, gradient, model
-
-
-# ---- direction -----------------------------------------------------------------------------------------------------
-def centre(values: Floats, edges: Floats, spread: Floats) -> Floats:
-    """The centre [n] of a normal distribution of width `spread` [n] of which the bins [n, k] between edges see parts.
-
-    It is where the mean over the bins is that of the values; found by bisection, as the mean grows with the centre.
-    """
-    middle = (edges[1:] + edges[:-1]) / 2
-    total = values.sum(axis=1)
-    wanted = np.divide(np.einsum("nk,k->n", values, middle), total, out=np.zeros_like(total), where=total > 0)
-    low, high = (np.full(len(values), edge) for edge in (edges[0], edges[-1]))
-    for _ in range(30):
-        at = (low + high) / 2
-        parts = parts_between(edges, at, spread) + 1e-30
-        below = np.einsum("nk,k->n", parts, middle) / parts.sum(axis=1) < wanted
-        low, high = np.where(below, at, low), np.where(below, high, at)
-    return np.asarray((low + high) / 2, np.float64)
-
-
-def parts_between(edges: Floats, centre: Floats, spread: Floats) -> Floats:
-    """The parts [n, k] of normal distributions that lie between edges [k + 1]."""
-    return np.asarray(np.diff(ndtr((edges - centre[:, None]) / spread[:, None]), axis=1))

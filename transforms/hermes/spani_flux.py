@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from lake.definitions import Calibration
 from lake.errors import CalibrationError
@@ -69,24 +70,38 @@ def leakage_matrix(leakage: Calibration) -> Floats:
 
 
 def flux_of(
-    counts: Floats, uncertainty: Floats, live_s: Floats, geometric: Floats, matrix: Floats, timing: Timing
+    counts: Floats,
+    uncertainty: Floats,
+    here: NDArray[np.bool_],
+    live_s: Floats,
+    geometric: Floats,
+    matrix: Floats,
+    timing: Timing,
 ) -> Flux:
     """Flux of counts [species, k] in k cells, the smallest that their codes stand for; NaN where there is none.
 
     `live_s` [k] is the time that the cell counted, `geometric` [k] its factor in cm2 sr eV/eV, the attenuator's part in
-    it. The events of all species share the dead time of an anode. Species i is the sum over j of the inverse of the
-    leakage matrix times the rate of j; where a rate it needs is missing, it is missing too.
+    it. The events of all species share the dead time of an anode: those that are `here` [species, k]; where one of
+    these has no number, it is not known. Species i is the sum over j of the inverse of the leakage matrix times the
+    rate of j; where a rate it needs is missing, it is missing too.
     """
     rate = middle(counts) / live_s
-    total = np.nansum(rate, axis=0)
+    total = np.where(here, rate, 0).sum(axis=0)
     dead = total * timing.dead_time_s
-    share = np.divide(without_dead_time(total, timing.dead_time_s), total, out=np.ones_like(total), where=total > 0)
+    share = np.divide(without_dead_time(total, timing.dead_time_s), total, out=np.ones_like(total), where=total != 0)
     share[dead > timing.rejected_part] = np.nan
     # d true / d measured, of the species' own counts alone: (1 - total tau + rate tau) / (1 - total tau)^2
     slope = share * (1 + rate * timing.dead_time_s * share)
     inverse = np.asarray(np.linalg.inv(matrix), np.float64)
-    variance = _mixed(inverse**2, (uncertainty / live_s * slope) ** 2)
+    variance = _mixed(inverse**2, (uncertainty**2 + 1) * (slope / live_s) ** 2)
     return Flux(energy_flux(_mixed(inverse, rate * share), geometric), energy_flux(np.sqrt(variance), geometric), dead)
+
+
+def one_count(live_s: Floats, geometric: Floats, matrix: Floats) -> Floats:
+    """Uncertainty [species, ...] of the flux of cells where nothing was counted: that of sqrt(C + 1) = 1 count."""
+    inverse = np.asarray(np.linalg.inv(matrix), np.float64)
+    per_count = energy_flux(1 / live_s, geometric)
+    return np.stack([np.sqrt((row**2).sum()) * per_count for row in inverse])
 
 
 def _mixed(matrix: Floats, values: Floats) -> Floats:
