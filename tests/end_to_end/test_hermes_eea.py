@@ -23,7 +23,6 @@ from tests.hermes_eea import (
     FEW,
     INCOMPLETE,
     PERIOD_US,
-    UNCORRECTED,
     UNFIT,
     cells,
     missions_of_eea,
@@ -82,14 +81,14 @@ def test_moments_are_those_of_the_plasma(simulated: tuple[Lake, Path], truth: pl
     # The shock is in both: the density behind it is more than twice that before.
     before, after = rows["density_cm3"][:500], rows["density_cm3"][-60:]
     assert after.mean() > 2 * before.mean()
-    assert set(rows["quality_flag"]) == {UNCORRECTED}
+    assert set(rows["quality_flag"]) == {0}
 
 
 def test_cut_sweeps_have_no_moments(simulated: tuple[Lake, Path]):
     rows = table(simulated, "l2_moments")
     cut = rows.filter(pl.col("n_steps") < 140)
     assert cut["density_cm3"].null_count() == cut.height > 0
-    assert set(cut["quality_flag"]) == {INCOMPLETE | UNFIT | UNCORRECTED}
+    assert set(cut["quality_flag"]) == {INCOMPLETE | UNFIT}
     assert not (rows["quality_flag"] & FEW).max()
 
 

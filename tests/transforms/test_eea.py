@@ -32,7 +32,6 @@ from tests.hermes_eea import (
     TIME_CONFLICT,
     TIME_UNLIKELY,
     TOTAL_SATURATED,
-    UNCORRECTED,
     UNFIT,
     calibrations,
     cells,
@@ -293,7 +292,7 @@ def test_a_maxwellian_is_recovered_within_one_percent():
     np.testing.assert_allclose(rows["velocity_km_s"][0], [0, 0, 0], atol=1)
     np.testing.assert_allclose(rows["temperature_tensor_ev"][0], [10, 10, 10, 0, 0, 0], rtol=0.01, atol=0.01)
     assert rows["coverage"][0] == pytest.approx(0.38268, abs=1e-5)
-    assert rows["quality_flag"].to_list() == [UNCORRECTED]
+    assert rows["quality_flag"].to_list() == [0]
     assert rows["potential_v"].to_list() == [None]
 
 
@@ -340,7 +339,7 @@ def test_cells_without_flux_leave_no_moments(flag: int):
     flux = flux_frame(maxwellian_flux(5, 10)[None]).with_columns(quality_flag=pl.lit(flag, pl.Int32))
     rows = moments_of(flux)
     assert rows["density_cm3"].to_list() == [None]
-    assert rows["quality_flag"].to_list() == [flag | UNCORRECTED | UNFIT]
+    assert rows["quality_flag"].to_list() == [flag | UNFIT]
 
 
 def test_few_counts_have_a_density_but_neither_velocity_nor_temperature():
@@ -351,7 +350,7 @@ def test_few_counts_have_a_density_but_neither_velocity_nor_temperature():
     assert rows["density_cm3"][1] == 0
     assert rows["temperature_ev"].to_list() == [None, None]
     assert rows["velocity_km_s"].to_list() == [[None] * 3] * 2
-    assert rows["quality_flag"].to_list() == [FEW | UNCORRECTED] * 2
+    assert rows["quality_flag"].to_list() == [FEW] * 2
 
 
 def test_the_definition_of_a_day_before_the_first_calibration_is_refused():

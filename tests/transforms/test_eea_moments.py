@@ -18,7 +18,6 @@ from tests.hermes_eea import (
     INCOMPLETE,
     SHAPE,
     TABLES,
-    UNCORRECTED,
     UNFIT,
     changed,
     counts_frame,
@@ -73,7 +72,7 @@ def test_missing_steps_are_stood_for_by_others_of_their_energy():
     assert rows["temperature_ev"][0] == pytest.approx(whole["temperature_ev"][0], rel=1e-3)
     assert rows["coverage"][0] == pytest.approx(0.38268 * (1 - 3 / 164), rel=1e-3)
     assert rows["density_uncertainty_cm3"][0] > whole["density_uncertainty_cm3"][0]
-    assert rows["quality_flag"].to_list() == [INCOMPLETE | UNCORRECTED]
+    assert rows["quality_flag"].to_list() == [INCOMPLETE]
 
 
 @pytest.mark.parametrize("missing", [BLOCK, [(e, d) for e in range(9, 17) for d in (0, 1)], [(12, 0), (12, 3)]])
@@ -110,7 +109,7 @@ def test_the_sigma_of_a_filled_energy_is_that_of_the_fit():
 @pytest.mark.parametrize("missing", [[(e, 0) for e in range(20)], [(10, d) for d in range(4)]])
 def test_a_sweep_with_too_few_steps_or_an_energy_without_any_has_no_moments(missing: Steps):
     rows = moments_of(flux_with_missing(missing))
-    assert rows["quality_flag"].to_list() == [INCOMPLETE | UNCORRECTED | UNFIT]
+    assert rows["quality_flag"].to_list() == [INCOMPLETE | UNFIT]
     assert rows.select("density_cm3", "density_uncertainty_cm3", "temperature_ev").row(0) == (None, None, None)
     assert rows["extrapolated_fraction"].to_list() == [None]
     assert rows["velocity_km_s"].to_list() == [[None] * 3]
@@ -119,7 +118,7 @@ def test_a_sweep_with_too_few_steps_or_an_energy_without_any_has_no_moments(miss
 
 def test_an_energy_seen_at_one_deflection_has_a_density_only():
     rows = moments_of(flux_with_missing([(10, d) for d in (0, 1, 3)]))
-    assert rows["quality_flag"].to_list() == [INCOMPLETE | UNCORRECTED | FEW]
+    assert rows["quality_flag"].to_list() == [INCOMPLETE | FEW]
     assert rows["density_cm3"][0] == pytest.approx(5, rel=0.02)
     assert rows["velocity_km_s"].to_list() == [[None] * 3]
 
@@ -140,7 +139,7 @@ def test_a_cold_plasma_is_recovered_and_what_is_extrapolated_is_told(temperature
     # The first cell begins at 1.984 eV; of a Maxwellian the part P(3/2, E / T) is below E.
     part = gammainc(1.5, 1.984086 / temperature)
     assert rows["extrapolated_fraction"][0] == pytest.approx(part, rel=0.005)
-    assert rows["quality_flag"].to_list() == [UNCORRECTED | (EXTRAPOLATED if part > 0.25 else 0)]
+    assert rows["quality_flag"].to_list() == [(EXTRAPOLATED if part > 0.25 else 0)]
 
 
 def test_a_negative_potential_is_extrapolated_and_flagged():
@@ -184,7 +183,7 @@ def test_a_flow_that_costs_more_than_three_percent_of_the_density_is_flagged(
     velocity: tuple[float, float, float], fast: bool
 ):
     rows = moments_of(flux_frame(maxwellian_flux(5, 10, velocity)[None]))
-    assert rows["quality_flag"].to_list() == [UNCORRECTED | (FLOW_FAST if fast else 0)]
+    assert rows["quality_flag"].to_list() == [(FLOW_FAST if fast else 0)]
     assert (abs(rows["density_cm3"][0] / 5 - 1) > 0.03) == fast
 
 
@@ -230,4 +229,4 @@ def test_a_negative_temperature_is_fill():
     assert rows["density_cm3"][0] > 0
     assert rows["temperature_ev"].to_list() == [None]
     assert rows["velocity_km_s"].to_list() == [[None] * 3]
-    assert rows["quality_flag"].to_list() == [FEW | UNCORRECTED]
+    assert rows["quality_flag"].to_list() == [FEW]
