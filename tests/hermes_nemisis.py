@@ -14,6 +14,7 @@ import polars as pl
 from lake.clock import tt2000_of_day
 from lake.definition_files import read_definitions
 from lake.definitions import Calibration
+from tests.frames import dtypes as types_of
 from transforms.hermes import nemisis
 
 MISSIONS = Path(__file__).parents[1] / "missions"
@@ -24,17 +25,6 @@ MIDNIGHT = tt2000_of_day(DAY)
 NS = 10**9
 TICK_NS = 14_933
 FLAGS = {flag.name: flag.mask for flag in NEMISIS.flags}
-POLARS: dict[str, Any] = {
-    "int8": pl.Int8,
-    "int16": pl.Int16,
-    "int32": pl.Int32,
-    "int64": pl.Int64,
-    "float32": pl.Float32,
-    "float64": pl.Float64,
-    "string": pl.String,
-    "date": pl.Date,
-    "timestamp": pl.Datetime("us", "UTC"),
-}
 
 
 def calibration(name: str, day: date = DAY) -> Calibration:
@@ -48,7 +38,7 @@ def changed(name: str, frame: pl.DataFrame) -> Calibration:
 
 
 def dtypes(name: str) -> dict[str, Any]:
-    return {c.name: pl.List(POLARS[c.type]) if c.is_list else POLARS[c.type] for c in TABLES[name].columns}
+    return types_of(TABLES[name])
 
 
 def checked(name: str, result: pl.LazyFrame) -> pl.DataFrame:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from datetime import date, timedelta
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +27,14 @@ from lake.clock import (
 from lake.definitions import Instrument, Mission
 from lake.errors import ConfigurationError
 from simulate.faults import Fault
-from simulate.files import Simulated, Stream, write_faults, write_table
-from simulate.hermes.l0_names import l0_name
+from simulate.files import Simulated, write_table
 from simulate.hermes.nemisis_clock import PACKET_S, Tones, clock_bytes, shown_times
 from simulate.hermes.nemisis_scenario import NemisisScenario, read_nemisis_scenario
 from simulate.hermes.nemisis_sensors import SENSORS, Sensor, parameter, read_sensors, temperature_words
-from simulate.hermes.plasma import PlasmaScenario, attitude_at, plasma_at, read_scenario, write_truth
+from simulate.hermes.plasma import PlasmaScenario, attitude_at, plasma_at, read_scenario
+from simulate.hermes.span import Recorder, Span, finish
 from simulate.packets import Int64, Packets, SequenceCounts, assemble
-from simulate.request import check_request, whole_seconds
+from simulate.request import check_request
 
 Float64 = npt.NDArray[np.float64]
 
@@ -73,20 +72,10 @@ def simulate_day(
     """
     check_request(mission, instrument, day, seed, hours, faults, stream_names())
     run = Run(instrument, day, seed, hours)
-    stream = Stream(
-        name=STREAM,
-        folder=out,
-        file_name=partial(l0_name, "NEM"),
-        cap=run.scenario.file_cap_bytes,
-        faults=faults,
-        start=run.midnight,
-        stop=run.stop,
-        random=run.random(0, 100),
-    )
-    for packets in run.packets():
-        stream.add(packets)
-    stream.close()
-    return _finish(run, stream, out)
+    recorder = Recorder(STREAM, "NEM", out, run.scenario.file_cap_bytes, faults)
+    stream = recorder.record(run.span, run.packets(), run.random(0, 100))
+    _write_truth(run, out / "truth")
+    return finish(run.span, stream, run.around, {})
 
 
 class Run:
@@ -96,9 +85,8 @@ class Run:
         self.instrument, self.day, self.seed = instrument, day, seed
         self.scenario: NemisisScenario = read_nemisis_scenario()
         self.around: PlasmaScenario = read_scenario()
-        self.midnight = tt2000_of_day(day)
-        self.seconds = whole_seconds(hours)
-        self.stop = self.midnight + self.seconds * NS
+        self.span = Span(day, hours)
+        self.midnight, self.seconds, self.stop = self.span.midnight, self.span.seconds, self.span.stop
         self.tones = self._tones()
         self.isr_count = self.tones.isr_count(parameter(instrument, day, "isr_phase_ticks"))
         self.truth: list[list[object]] = []
@@ -223,14 +211,8 @@ class Run:
         return [[f"{stamp}Z", *(f"{value:.12f}" for value in q)] for stamp, q in rows]
 
 
-def _finish(run: Run, stream: Stream, out: Path) -> Simulated:
-    truth, name = out / "truth", f"{run.day:%Y%m%d}"
-    write_table(truth / f"nemisis_{name}.csv", TRUTH_HEADER, run.truth)
+def _write_truth(run: Run, folder: Path) -> None:
+    write_table(folder / f"nemisis_{run.day:%Y%m%d}.csv", TRUTH_HEADER, run.truth)
     for number in range(-(-run.seconds // 86_400)):
         day = run.day + timedelta(days=number)
-        write_table(truth / f"attitude_{day:%Y%m%d}.csv", ("time", "qx", "qy", "qz", "qw"), run.attitude_rows(day))
-    write_truth(run.around, run.midnight, run.seconds, out)
-    write_faults(truth / f"nemisis_faults_{name}.csv", stream.done)
-    done = Simulated(tuple(stream.files), stream.packets, stream.written, tuple(stream.done))
-    log.info("simulate day=%s files=%d packets=%d bytes=%d", run.day, len(stream.files), done.packets, done.bytes)
-    return done
+        write_table(folder / f"attitude_{day:%Y%m%d}.csv", ("time", "qx", "qy", "qz", "qw"), run.attitude_rows(day))

@@ -12,21 +12,11 @@ import polars as pl
 
 from lake.definition_files import read_definitions
 from lake.definitions import Calibration
+from tests.frames import dtypes as types_of
 from transforms.padre import meddea
 
 MEDDEA = read_definitions(Path(__file__).parents[2] / "missions").mission("padre").instrument("meddea")
 TABLES = {table.name.removeprefix("meddea_"): table for table in MEDDEA.tables}
-POLARS: dict[str, Any] = {
-    "int8": pl.Int8,
-    "int16": pl.Int16,
-    "int32": pl.Int32,
-    "int64": pl.Int64,
-    "float32": pl.Float32,
-    "float64": pl.Float64,
-    "string": pl.String,
-    "date": pl.Date,
-    "timestamp": pl.Datetime("us", "UTC"),
-}
 CLOCK_INVALID, RETRANSMITTED = 1, 2
 PIXEL_UNKNOWN, GUARD_RING, ENERGY_UNCALIBRATED, GROUND_DETECTOR = 1 << 8, 1 << 9, 1 << 10, 1 << 11
 GARBAGE, SLOT_NOT_DEFAULT, OUT_OF_RANGE = 1 << 12, 1 << 13, 1 << 14
@@ -45,7 +35,7 @@ def changed(name: str, frame: pl.DataFrame) -> Calibration:
 
 
 def dtypes(name: str) -> dict[str, Any]:
-    return {c.name: pl.List(POLARS[c.type]) if c.is_list else POLARS[c.type] for c in TABLES[name].columns}
+    return types_of(TABLES[name])
 
 
 def frame(name: str, rows: list[dict[str, Any]], **common: Any) -> pl.LazyFrame:
