@@ -123,7 +123,8 @@ class NameRules(_Facts):
     """The file-name facts of a mission.
 
     `archive_shaped` are raw extensions whose names with a three-part version are in archive form; `sidecars` maps the
-    extension of an index file to that of its data file; `descriptors` translates a raw stream.
+    extension of an index file to that of its data file; `companions` are names of files that come beside telemetry and
+    hold none; `descriptors` translates a raw stream.
     """
 
     mission: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -134,6 +135,7 @@ class NameRules(_Facts):
     clock_skew: timedelta = timedelta(days=1)
     archive_shaped: tuple[Extension, ...] = ()
     sidecars: dict[Extension, Extension] = Field(default_factory=dict)
+    companions: tuple[str, ...] = ()
     descriptors: dict[Token, Token] = Field(default_factory=dict)
     families: tuple[RawFamily, ...] = ()
 
@@ -197,7 +199,7 @@ class ParsedName:
     date: date | None = None
     of: str | None = None
     algorithm: str | None = None
-    reason: Literal["TEMP_FILE", "LOG_FILE"] | None = None
+    reason: Literal["TEMP_FILE", "LOG_FILE", "NO_TELEMETRY"] | None = None
 
 
 class OutOfRangeError(FileNameError):
@@ -243,6 +245,8 @@ def _companion(rules: NameRules, name: str) -> ParsedName | None:
         return ParsedName("ignored", name, reason="TEMP_FILE")
     if stem and suffix == "log":
         return ParsedName("ignored", name, reason="LOG_FILE")
+    if name in rules.companions:
+        return ParsedName("ignored", name, reason="NO_TELEMETRY")
     if manifest := _MANIFEST.fullmatch(name):
         return ParsedName("manifest", name, date=read_time(name, "date", manifest[1]).time.date())
     if stem and suffix in _DIGESTS:

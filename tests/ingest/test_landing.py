@@ -280,3 +280,10 @@ def test_files_that_may_not_be_read_are_reported_and_the_others_taken(tmp_path: 
         f"{secret}: Permission denied. Give the right to read it, or check the disk.",
         f"{hidden}: Permission denied. Give the right to read it.",
     ]
+
+
+def test_a_companion_of_telemetry_is_passed_over(lake: Lake, inbox: Path) -> None:
+    drop(inbox, "flight_stepper.txt", b"1014902200001770")
+    drop(inbox, "other_stepper.txt", b"1014902200001770")
+    result = landed(lake, inbox)
+    assert (codes(result), result.ignored) == ({"other_stepper.txt": "BAD_MISSION"}, 1)
