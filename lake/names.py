@@ -243,10 +243,8 @@ def _companion(rules: NameRules, name: str) -> ParsedName | None:
     suffix = lower_ascii(extension)
     if name.startswith(".") or (stem and suffix in ("tmp", "part")):
         return ParsedName("ignored", name, reason="TEMP_FILE")
-    if stem and suffix == "log":
-        return ParsedName("ignored", name, reason="LOG_FILE")
-    if name in rules.companions:
-        return ParsedName("ignored", name, reason="NO_TELEMETRY")
+    if name in rules.companions or (stem and suffix == "log"):
+        return ParsedName("ignored", name, reason="NO_TELEMETRY" if name in rules.companions else "LOG_FILE")
     if manifest := _MANIFEST.fullmatch(name):
         return ParsedName("manifest", name, date=read_time(name, "date", manifest[1]).time.date())
     if stem and suffix in _DIGESTS:
