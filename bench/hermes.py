@@ -173,19 +173,32 @@ def run_level_1(copies: int = 228) -> tuple[float, float] | None:
 
 def table(nights: list[Night]) -> str:
     """The nights as a Markdown table."""
-    lines = [
-        "| instrument | hours | raw MB | level 1 rows | "
-        + " | ".join(STAGES)
-        + " | CPU s | CPU ms per row | peak MB |",
-        "|---" * (7 + len(STAGES)) + "|",
-    ]
+    heads = (
+        "instrument",
+        "hours",
+        "raw MB",
+        "level 1 rows",
+        *STAGES,
+        "CPU s",
+        "ms per row",
+        "ms per further row",
+        "peak MB",
+    )
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    shorter: dict[str, Night] = {}
     for n in nights:
         stages = " | ".join(f"{n.seconds[stage]:.1f}" for stage in STAGES)
         lines.append(
             f"| {n.instrument} | {n.hours:g} | {n.raw_mb:.0f} | {n.rows:,} | {stages} | {n.total:.0f} "
-            f"| {1000 * n.total / n.rows:.2f} | {n.memory_mb:.0f} |"
+            f"| {1000 * n.total / n.rows:.2f} | {_further(shorter.get(n.instrument), n)} | {n.memory_mb:.0f} |"
         )
+        shorter[n.instrument] = n
     return "\n".join(lines)
+
+
+def _further(shorter: Night | None, n: Night) -> str:
+    """What each row beyond those of the shorter night cost: without the start of the programs."""
+    return "-" if shorter is None else f"{1000 * (n.total - shorter.total) / (n.rows - shorter.rows):.2f}"
 
 
 def main() -> None:
