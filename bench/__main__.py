@@ -45,7 +45,7 @@ On lakes that hold a simulated day of PADRE, and the demo's half hour of HERMES 
 
 ## HERMES: nights on simulated stretches
 
-From raw files to all levels and CDF files, on an empty lake, CPU time. Each night begins with the start of its programs,
+From raw files to all levels and CDF files, on an empty lake, CPU time. A night begins with the start of its programs,
 some six seconds; what each further row of level 1 costs should not grow with the length of the stretch. Targets: a day
 of EEA at most 600 CPU s and 1,500 MB, a day of NEMISIS at most 60 CPU s.
 
