@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ingest import arrow
 from ingest.ccsds import Chunk, Reason, Stretch, scan_packets
+from ingest.gaps import SEQUENCE_COUNTS
 from ingest.identities import PacketRows, Received
 from ingest.unpack import Plan, Ragged, compile_plan, unpack
 from ingest.unpackers import Extra, Unpacker, unpacker_of
@@ -31,7 +32,6 @@ from lake.store import Lake, RawArchive, Receipt, reading
 from lake.tables import DayFiles, append, day_files
 
 EPOCH_DAY = date(1970, 1, 1)
-SEQUENCE_COUNTS = 1 << 14  # CCSDS 133.0-B-2, 4.1.3.4: the packet sequence count has 14 bits
 FAR_NS = 60_000_000_000  # longer than the spacing of packets that follow each other, shorter than a wrong bit is worth
 Int64 = NDArray[np.int64]
 Mask = NDArray[np.bool_]

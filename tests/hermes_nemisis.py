@@ -23,6 +23,7 @@ TABLES = {table.name.removeprefix("nemisis_"): table for table in NEMISIS.tables
 DAY = date(2026, 8, 1)
 MIDNIGHT = tt2000_of_day(DAY)
 NS = 10**9
+NOON = MIDNIGHT + 43_200 * NS
 TICK_NS = 14_933
 FLAGS = {flag.name: flag.mask for flag in NEMISIS.flags}
 
@@ -158,3 +159,7 @@ def vectors(column: pl.Series) -> np.ndarray:
 
 def flagged(frame: pl.DataFrame, name: str) -> list[bool]:
     return ((frame["quality_flag"] & FLAGS[name]) > 0).to_list()
+
+
+def still(count: int = 60, at: int = NOON) -> list[int]:
+    return [at + i * 100_000_000 for i in range(count)]

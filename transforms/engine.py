@@ -80,12 +80,13 @@ def steps(
     waiting = {day for (address, day), run in contents.runs.items() if address in inputs and run["status"] == "failed"}
     waiting |= {day for address, day in contents.outdated if address in inputs}
     waiting |= {day for day in present | stale if _beside_outdated(lake, contents, table, day)}
+    of_every_day = {"definition": table_definition(table), "code": _code_fingerprint(_module_of(table))}
     anew = not keeps_rows(lake, table)  # the first day that is written drops all others, so all are built
     for day in sorted((present | stale) - waiting):
         if days is not None and day not in days and not anew:
             continue
         run = contents.runs.get((table.address, day))
-        depends_on = _depends_on(lake, contents, table, day)
+        depends_on = of_every_day | _depends_on(lake, contents, table, day)
         reason = _reason(run, depends_on)
         reason = reason or ("forced" if force else "table made anew" if anew else None)
         if reason:
@@ -111,7 +112,8 @@ def _reached(lake: Lake, contents: Contents, table: Table, present: set[date]) -
 
 
 def _depends_on(lake: Lake, contents: Contents, table: Table, day: date) -> dict[str, str]:
-    parts = {"definition": table_definition(table), "code": _code_fingerprint(_module_of(table))}
+    """What a day of a table depends on beside the table's definition and code."""
+    parts: dict[str, str] = {}
     for name, calibration in _calibrations(lake, table, day, (*table.calibrations, *table.axis_calibrations)).items():
         parts[f"calibration {name}"] = calibration.sha256 if calibration else ""
     for name in table.inputs.values():

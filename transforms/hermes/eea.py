@@ -22,9 +22,8 @@ from lake.errors import CalibrationError
 from transforms.conversions import calibration_rows, named_numbers
 from transforms.hermes.eea_cells import CellValues, from_lists
 from transforms.hermes.eea_moments import MomentRules, SweepMoments, read_rules, sweep_moments
-from transforms.hermes.eea_response import FluxByCount, Response, flux_by_count, read_response
+from transforms.hermes.eea_response import US_PER_S, FluxByCount, Response, flux_by_count, read_response
 from transforms.hermes.eea_sweeps import (
-    SCIENCE,
     US_NS,
     Stepper,
     Sweeps,
@@ -35,8 +34,6 @@ from transforms.physics import Floats, energy_flux
 from transforms.rows import ORIGIN, flags_where, flat, list_column, time_blocks, utc_column, with_valid_clock
 
 BLOCK_S = 1800.0  # A stretch: 300,000 packets or 1,800 sweeps, 19 MB of counts.
-ANODES = 32  # ACCUM holds the anodes, then pulse counters A and B.
-US_PER_S = 1e6
 CARRIED = ("epoch_tt2000", "time", "delta_minus_s", "delta_plus_s", "n_steps", "completeness", "total_counts")
 Flags = NDArray[np.int32]
 
@@ -53,8 +50,9 @@ def l1_counts(
     """
     steps = read_stepper(table, stepper, readout)
     full = {name: int(value) for name, value in named_numbers(readout, "counter_full", "total_counter_full").items()}
-    names = ("epoch_tt2000", "quality_flag", "sheid", "counter1", "counter2", "accum", *table.identity, *ORIGIN)
-    packets = with_valid_clock(sci, table).select(*dict.fromkeys(names))
+    names = ("epoch_tt2000", "quality_flag", "counter1", "counter2", "accum", *table.identity, *ORIGIN)
+    science = int(named_numbers(readout, "science_sheid")["science_sheid"])
+    packets = with_valid_clock(sci, table).filter(pl.col("sheid") == science).select(*dict.fromkeys(names))
     start, stop = day_bounds(day)
     _check_steps(packets, steps, stepper, start, stop)
     for sweeps, strays in sweeps_in_blocks(packets, table, steps, block_s):
@@ -66,7 +64,7 @@ def l1_counts(
 
 def _check_steps(packets: pl.LazyFrame, steps: Stepper, stepper: Calibration, start: int, stop: int) -> None:
     """Raises CalibrationError if the stepper table knows none of the day's science packets."""
-    today = pl.col("epoch_tt2000").is_between(start, stop, closed="left") & (pl.col("sheid") == SCIENCE)
+    today = pl.col("epoch_tt2000").is_between(start, stop, closed="left")
     known = pl.col("step") < len(steps.cell)
     sent, placed = packets.filter(today).select(pl.len(), known=known.sum()).collect().row(0)
     if sent and not placed:
@@ -103,14 +101,14 @@ def _sweep_rows(
 
 
 def _packet_values(sweeps: Sweeps) -> dict[str, NDArray[Any]]:
-    """What each packet puts into the cell of its step: [n], and [n, anodes] of `accum`."""
+    """What each packet puts into the cell of its step: [n], and [n, anodes] of `accum`, which ends with the pulses."""
     packets, time = sweeps.packets, sweeps.packets["epoch_tt2000"].to_numpy()
     accum = flat(packets["accum"]).reshape(packets.height, -1)
     return {
         **{name: packets[name].to_numpy() for name in ("counter1", "counter2")},
-        "accum": accum[:, :ANODES],
-        "pulse_a": accum[:, ANODES],
-        "pulse_b": accum[:, ANODES + 1],
+        "accum": accum[:, :-2],
+        "pulse_a": accum[:, -2],
+        "pulse_b": accum[:, -1],
         "offset_us": ((time - time[sweeps.first][sweeps.sweep]) // US_NS).astype(np.int32),
     }
 

@@ -20,7 +20,6 @@ Int64 = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 US_NS = 1000
-SCIENCE = 1  # SHEID of packets that belong to a sweep; 0 is "integrate"
 STRAYS = ("step_unknown", "time_unlikely")  # flags of sweeps around a packet that is in L0 only
 MOST = 0.75
 NONE: Int64 = np.empty(0, np.int64)
@@ -105,11 +104,10 @@ def sweeps_in_blocks(
     """All sweeps in stretches of about so many seconds, and by flag which of them a stray packet fell into.
 
     A sweep that is not finished at the end of a stretch waits for the next, so the result does not depend on how long
-    a stretch is. `packets` may hold any SHEID, in any order; a packet that is there twice counts once.
+    a stretch is. `packets` are in any order; a packet that is there twice counts once.
     """
-    science = packets.filter(pl.col("sheid") == SCIENCE)
     waiting, strays = pl.DataFrame(), dict.fromkeys(STRAYS, NONE)
-    for stretch in _stretches(science, table, stepper, seconds):
+    for stretch in _stretches(packets, table, stepper, seconds):
         strays = {flag: np.concatenate([strays[flag], times]) for flag, times in stretch.strays.items()}
         waiting = pl.concat([waiting, stretch.packets]) if waiting.height else stretch.packets
         sweeps = _split(waiting, stepper)
