@@ -6,7 +6,7 @@
 #   ROOT         the lake's folder; default $SWXLAKE_ROOT or ./lakehouse      make status ROOT=demo/lakehouse
 #   INBOX        folder with new telemetry files                              make nightly INBOX=/data/moc/drop
 #   QUERY        one SQL query; without it a shell opens                      make sql QUERY="SELECT 1"
-#   ARGS         further options and arguments of a swxlake command           make levels ARGS="--dry-run"
+#   ARGS         further options and arguments of the command behind a target make levels ARGS="--dry-run"
 
 PYTHON ?= python3
 PYTEST_ARGS ?= -n 2
@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo nightly levels check export sql status doctor rebuild test lint format bench docs clean distclean
+.PHONY: help setup demo nightly levels check export sql status doctor rebuild fsck maintain test torture lint format bench docs clean distclean
 
 ##@ Begin
 help: ## List the targets
@@ -77,12 +77,21 @@ status: setup ## Show which table-days there are and what does not add up
 doctor: setup ## Check configuration, definitions, code and storage
 	$(SWXLAKE) doctor $(ROOT_OPTION) $(ARGS)
 
-rebuild: setup ## Make everything again that is missing, from raw/ and journal/
+rebuild: setup ## Make again what is missing of tables/ and exports/, be it all, from raw/ and journal/
 	$(SWXLAKE) night $(ROOT_OPTION) $(ARGS)
+
+fsck: setup ## Compare raw files, journal, tables and products with each other (ARGS=--quick without hashes)
+	$(SWXLAKE) fsck $(ROOT_OPTION) $(ARGS)
+
+maintain: setup ## Compact the books, remove files that nothing needs any more (ARGS=--dry-run lists them)
+	$(SWXLAKE) maintain $(ROOT_OPTION) $(ARGS)
 
 ##@ Develop
 test: setup ## Run the tests (PYTEST_ARGS="tests/lake -x" for some)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+torture: setup ## Kill, mutate, race and starve the lake for hours, print what held (ARGS=--short takes minutes)
+	$(BIN)/python -m bench.torture $(ARGS)
 
 lint: setup ## Check style, types, imports and generated pages
 	$(BIN)/ruff check .

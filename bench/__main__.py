@@ -7,7 +7,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from bench import decode, hermes, ingest, quiet_night
+from bench import decode, hermes, ingest, planning, quiet_night, workers
 from lake.config import CHECKOUT
 
 PAGE = CHECKOUT / "docs" / "benchmarks.md"
@@ -42,6 +42,20 @@ On lakes that hold a simulated day of PADRE, and the demo's half hour of HERMES 
 | lake | first night, CPU s | second night, CPU s |
 |---|---|---|
 {quiet}
+
+## Planning when nothing changed, and when one late file came
+
+Lakes of two missions with all their tables. Target: below 2 s for a year, and nearly the same for a month. The whole
+command is `swxlake transform --dry-run`.
+
+{planning}
+
+## The same night with more hands
+
+A simulated day of PADRE in 25 files and two hours of HERMES beside it: wall time of decoding and transforming, equal
+lakes. Target: two processes at least 1.6 times as fast as one, on two cores that nobody else uses.
+
+{workers}
 
 ## HERMES: nights on simulated stretches
 
@@ -85,6 +99,8 @@ def main() -> None:
         ingest=ingest.table(rows),
         growth=rows[1].memory_mb / rows[0].memory_mb - 1,
         quiet="\n".join(f"| {what} | {first:.0f} | {later:.2f} |" for what, first, later in quiet),
+        planning=planning.table([planning.run(days) for days in (30, 90, 365)]),
+        workers=workers.table(workers.run()),
         hermes=hermes.table(nights),
         level_1=_level_1(),
     )

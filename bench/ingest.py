@@ -25,7 +25,8 @@ import numpy as np
 from lake.clock import met_from_tt2000, tt2000_of_day
 from lake.config import CHECKOUT
 from lake.definition_files import read_definitions
-from lake.store import Lake, RawArchive, Receipt, sha256_of
+from lake.files import sha256_of
+from lake.store import Lake, RawArchive, Receipt
 
 DAY = date(2026, 8, 1)
 EVENTS = 190  # events of a full packet without baseline
@@ -79,16 +80,19 @@ def _packets(count: np.ndarray, met_ns: np.ndarray, rng: np.random.Generator, si
 
 def decode(raw: Path, root: Path) -> dict[str, float]:
     """Decode a raw file into a lake; CPU seconds, rows and peak memory of this process."""
-    from ingest.l0 import decode_file  # noqa: PLC0415  its import is part of this process's memory
+    from ingest.commit import Verdicts, commit_file  # noqa: PLC0415  its import is part of this process's memory
+    from ingest.identities import Received  # noqa: PLC0415
+    from ingest.l0 import decode_file  # noqa: PLC0415
 
     lake = Lake(root, read_definitions(CHECKOUT / "missions"))
     arrived = "2026-08-02T00:00:00+00:00"
     receipt = Receipt(raw.name, sha256_of(raw), raw.stat().st_size, arrived, "", "padre", "meddea", str(DAY))
-    target = RawArchive(lake).bytes_path(receipt)
+    target = root / RawArchive(lake).bytes_key(receipt)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.symlink_to(raw)
     began = time.process_time()
     decoded = decode_file(lake, receipt)
+    commit_file(lake, decoded, Received(lake), Verdicts(lake, frozenset()))
     seconds = time.process_time() - began
     assert decoded.bytes_decoded == receipt.bytes, "every byte is decoded"
     return {"seconds": seconds, "rows": sum(decoded.rows.values()), "memory_mb": _peak_mb()}
@@ -98,8 +102,8 @@ def yardstick(root: Path) -> dict[str, float]:
     """CPU seconds of writing the committed rows of the photon tables with pyarrow."""
     import pyarrow.parquet as pq  # noqa: PLC0415
 
+    from lake.day_files import parquet_options  # noqa: PLC0415
     from lake.reading import data_files, open_table  # noqa: PLC0415
-    from lake.tables import parquet_options  # noqa: PLC0415
 
     lake = Lake(root, read_definitions(CHECKOUT / "missions"))
     seconds = 0.0

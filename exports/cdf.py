@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes one day of a product as a CDF file, validates it, and publishes it by rename."""
+"""Writes one day of a product as a CDF file, and validates it."""
 
 from __future__ import annotations
 
-import filecmp
 import hashlib
 import logging
 import zlib
@@ -21,7 +20,7 @@ from exports.istp import Structure
 from exports.istp_globals import Edition
 from exports.istp_variable import EPOCH, Variable
 from lake.errors import ExportError
-from lake.store import sync
+from lake.files import sync
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +37,7 @@ Batches = Callable[[str], Iterator[Any]]
 
 @dataclass(frozen=True)
 class WrittenProduct:
-    """A file that was written and validated, still under its temporary name."""
+    """A file that was written and validated, still aside."""
 
     path: Path
     bytes: int
@@ -49,8 +48,8 @@ class WrittenProduct:
 def write_product(structure: Structure, path: Path, batches: Batches, records: int, edition: Edition) -> WrittenProduct:
     """Write and validate one day of a product; equal inputs give equal bytes.
 
-    `path` is a new, temporary name that ends in .cdf, in the folder of the final one (see publish). `batches` is
-    called once per column, in the order of `structure.columns`; each call yields `records` values in record order.
+    `path` is a new name that ends in .cdf, in a folder aside. `batches` is called once per column, in the order of
+    `structure.columns`; each call yields `records` values in record order.
 
     Raises
     ------
@@ -84,7 +83,7 @@ def validate_cdf(path: Path, structure: Structure, records: int) -> None:
     of each compressed variable, which is found only if the index is right.
     """
     # First of all, because a reader that believes a damaged length may ask for all the memory there is.
-    if not _checksum_is_right(path):
+    if not checksum_is_right(path):
         raise ExportError(f"{path.name}: cannot be read back (wrong MD5 checksum). Write it again")
     try:
         file = cdflib.CDF(path)
@@ -97,7 +96,7 @@ def validate_cdf(path: Path, structure: Structure, records: int) -> None:
         raise ExportError(f"{path.name}: cannot be read back ({error}). Write it again") from error
 
 
-def _checksum_is_right(path: Path) -> bool:
+def checksum_is_right(path: Path) -> bool:
     """True if the last 16 bytes are the MD5 of all bytes before them."""
     left, digest = path.stat().st_size - MD5_BYTES, hashlib.md5(usedforsecurity=False)
     with path.open("rb") as stream:
@@ -105,24 +104,6 @@ def _checksum_is_right(path: Path) -> bool:
             digest.update(data)
             left -= len(data)
         return stream.read() == digest.digest()
-
-
-def publish(temporary: Path, final: Path) -> Path:
-    """Give a written file its final name; after a crash either the whole file is there or none.
-
-    An existing equal file is kept and the temporary one removed. ExportError if the existing file differs: a change is
-    a new version. One process publishes at a time.
-    """
-    final.parent.mkdir(parents=True, exist_ok=True)
-    if final.exists():
-        if not filecmp.cmp(temporary, final, shallow=False):
-            raise ExportError(f"{final} exists with other bytes. Published files stay: give the change a new version")
-        temporary.unlink()
-        return final
-    sync(temporary)
-    temporary.rename(final)
-    sync(final.parent)
-    return final
 
 
 def _compressed(spec: VariableSpec, records: int) -> VariableSpec:

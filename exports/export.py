@@ -5,322 +5,205 @@ from __future__ import annotations
 
 import json
 import logging
-import math
-import shutil
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from exports.books import Books, Subject, mark_of, products, read_books, receipts_of, subject_of
+from exports.gate import gate
+from exports.istp_globals import logical_source
+from exports.provenance import MadeFrom, archive_calibrations, made_from, release_of
+from exports.publishing import publish
+from exports.versions import ProductDay, Version, VersionTakenError, choose, give_out, parse_version
 from lake.clock import utc_now
-from lake.definitions import Instrument, Mission, Product, Table
-from lake.errors import CalibrationError, ExportError
-from lake.ledger import current_contents, fingerprint, read_contents, read_ops, release, standing_checks
-from lake.margins import Seen, files_of_margins
-from lake.reading import ARROW_TYPES, data_files, open_table
-from lake.store import Journal, Lake, sha256_of, writing
+from lake.definitions import Product, Table
+from lake.errors import CalibrationError, ExportError, StorageError, TableError
+from lake.ledger import next_run_id, release
+from lake.store import Journal, Lake
 from lake.tables import append_ops
 
 if TYPE_CHECKING:  # loading the CDF library takes half a second, which a night without news should not cost
     from exports.cdf import WrittenProduct
-    from exports.istp import Structure
-    from exports.istp_globals import Edition
+    from exports.making import Maker
 
 log = logging.getLogger(__name__)
 
-ASIDE = ".export-"  # folders in which files are written before they are published
-LEFT_BEHIND_SECONDS = 3600
-BATCH_BYTES, BATCH_ROWS = 4 << 20, 1 << 16  # of one column, read at a time
+ATTEMPTS = 5  # to export a day that another process exports at the same time
+ROWS_PER_COMMIT = 64
 
 
 @dataclass
 class Exported:
-    """Outcome of exports."""
+    """Outcome of exports; `published` are keys below the lake's root."""
 
-    published: list[Path] = field(default_factory=list)
+    published: list[str] = field(default_factory=list)
     unchanged: int = 0
     blocked: list[tuple[str, date, str]] = field(default_factory=list)
     failed: list[tuple[str, date, str]] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Books:
-    """What the ops tables say, read once for a run of exports."""
-
-    contents: dict[tuple[str, date], str]
-    checks: pl.DataFrame
-    exports: dict[tuple[str, date], dict[str, Any]]
-    files: dict[str, dict[str, Any]]
-    origins: pl.DataFrame
-    margins: dict[tuple[str, int, int], Seen]
-    runs: dict[tuple[str, date], dict[str, Any]]
-
-
 def export_all(
-    lake: Lake, run_id: str, tables: list[Table] | None = None, days: set[date] | None = None, force: bool = False
+    lake: Lake,
+    run_id: str | None = None,
+    tables: list[Table] | None = None,
+    days: set[date] | None = None,
+    force: bool = False,
 ) -> Exported:
-    """Export every product-day that is not exported in its present state. A day that fails does not stop the others."""
-    _sweep(lake)
-    books, exported = _read_books(lake), Exported()
-    wanted = None if tables is None else {table.address for table in tables}
-    for mission, instrument, product in _products(lake):
-        table = lake.definitions.tables[f"{mission.name}.{product.table}"]
-        if wanted is not None and table.address not in wanted:
-            continue
-        for day in sorted(
-            d for address, d in books.contents if address == table.address and (days is None or d in days)
-        ):
-            try:
-                subject = _subject(lake, books, (mission, instrument, product), table, day)
-                _export_day(lake, books, subject, run_id, force, exported)
-            except (ExportError, CalibrationError) as error:
-                exported.failed.append((table.address, day, str(error)))
-    return exported
+    """Export every product-day that is not exported in its present state. A day that fails does not stop the others.
 
-
-def _products(lake: Lake) -> Iterator[tuple[Mission, Instrument, Product]]:
-    return ((m, i, p) for m in lake.definitions.missions for i in m.instruments for p in i.products)
-
-
-def _read_books(lake: Lake) -> Books:
-    exports = read_ops(lake, "exports").sort("run_id", maintain_order=True)
-    files = read_ops(lake, "files").filter(pl.col("status") == "ingested").sort("received_at", "name", descending=True)
-    held = read_contents(lake)
-    empty = {key for key, run in held.runs.items() if run["rows"] == 0}  # a day without rows makes no product
-    return Books(
-        contents={key: content for key, content in held.known.items() if key not in empty},
-        checks=standing_checks(lake),
-        exports={(row["product"], row["day"]): row for row in exports.iter_rows(named=True)},
-        files={row["file_sha256"]: row for row in files.iter_rows(named=True)},
-        origins=current_contents(lake),
-        margins=held.margins,
-        runs=held.runs,
-    )
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a product-day was made from: names of raw files, and the date of the newest of them or of a calibration."""
-
-    parents: tuple[str, ...]
-    newest: date
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A product on one day: `table` has the values of its axes on that day."""
-
-    mission: Mission
-    instrument: Instrument
-    product: Product
-    table: Table
-    day: date
-    origin: Origin
-    assumptions: tuple[str, ...]
-
-    @property
-    def deliverable(self) -> bool:
-        """True if the product may be delivered: measured in flight, and resting on no assumption."""
-        return self.instrument.status == "flying" and not self.assumptions
-
-
-def _subject(lake: Lake, books: Books, facts: tuple[Mission, Instrument, Product], table: Table, day: date) -> Subject:
-    """Raises CalibrationError if an axis has no values on the day."""
-    on_day = lake.definitions.on_day(table, day)
-    return Subject(*facts, on_day, day, _origin(lake, books, table, day), lake.definitions.assumptions(table, day))
-
-
-def _export_day(lake: Lake, books: Books, subject: Subject, run_id: str, force: bool, exported: Exported) -> None:
-    table, day = subject.table, subject.day
-    mark = _mark(books, subject)
-    last = books.exports.get((table.address, day))
-    if last and last["fingerprint"] == mark and not force and _is_there(lake, last):
-        exported.unchanged += 1
-        return
-    reason = _gate(books, lake.definitions.ancestors(table), table, day)
-    if reason:
-        exported.blocked.append((table.address, day, reason))
-        return
-    row = _make(lake, subject, exported)
-    known = last is not None and last["sha256"] == row["sha256"] and row["status"] == "unchanged"
-    status = "unchanged" if known else "published"
-    append_ops(lake, "exports", [row | {"run_id": run_id, "fingerprint": mark, "status": status}])
-    if status == "published":
-        exported.published.append(lake.root / row["path"])
-    else:
-        exported.unchanged += 1
-
-
-def _mark(books: Books, subject: Subject) -> str:
-    """Fingerprint of everything that a product-day's data and attributes depend on.
-
-    The release of the code is left out: a release alone is no reason for a new version of every product.
+    Raises StorageError if another process transforms or exports all the while.
     """
-    mission, product, table, origin = subject.mission, subject.product, subject.table, subject.origin
-    words = {"short_name", "title", "status", "status_reason", "unknowns", "cdf"}
-    return fingerprint(
-        books.contents[table.address, subject.day], product.model_dump(mode="json"), table.model_dump(mode="json"),
-        subject.instrument.model_dump(mode="json", include=words), mission.cdf, str(mission.valid_time),
-        origin.parents, str(origin.newest), subject.assumptions,
-    )  # fmt: skip
+    with lake.storage.alone("build"):
+        run = _Run(lake, run_id or next_run_id(lake, "exports"), force, read_books(lake))
+        try:
+            for product, table in products(lake.definitions):
+                if tables is None or table.address in {t.address for t in tables}:
+                    for day in run.in_order(table):
+                        if days is None or day in days:
+                            run.take(product, table, day)
+        finally:
+            run.note()
+    return run.exported
 
 
-def _is_there(lake: Lake, row: dict[str, Any]) -> bool:
-    path = lake.root / row["path"]
-    return bool(path.is_file() and path.stat().st_size == row["bytes"])
-
-
-def _gate(books: Books, ancestors: list[Table], table: Table, day: date) -> str | None:
-    """Why the day may not be exported: what it is made from failed, it was not checked as it is, or a check failed."""
-    waits = [a.address for a in ancestors if books.runs.get((a.address, day), {}).get("status") == "failed"]
-    if waits:
-        return f"{waits[-1]} of that day failed; mend it first"
-    latest = books.checks.filter(pl.col("table_name") == table.address, pl.col("day") == day)
-    if latest.is_empty() or latest["content"][0] != books.contents[table.address, day]:
-        return "not checked yet; run `swxlake check`"
-    failed = latest.filter(pl.col("severity") == "fail", ~pl.col("passed"))
-    return f"checks failed: {', '.join(failed['rule'].sort().to_list())}" if len(failed) else None
-
-
-def _make(lake: Lake, subject: Subject, exported: Exported) -> dict[str, Any]:
-    """Write the file and publish it if its bytes are new; the row of ops.exports."""
-    from exports.cdf import publish  # noqa: PLC0415
-    from exports.istp import compile_product  # noqa: PLC0415
-
-    mission, instrument, table, day = subject.mission, subject.instrument, subject.table, subject.day
-    structure = compile_product(subject.product, table, instrument, mission, subject.assumptions)
-    folder = lake.root / "exports" / mission.name / instrument.name / table.level / f"{day.year:04d}"
-    with writing(folder), tempfile.TemporaryDirectory(prefix=ASIDE, dir=lake.root) as aside:
-        maker = Maker(lake, structure, day, subject.origin, Path(aside))
-        version, written, is_new = _versioned(lake, maker)
-        final = folder / structure.file_name(maker.edition(version))
-        exported.damaged += _put_away(lake, final, written.sha256)
-        published = is_new or not final.exists()
-        publish(written.path, final)
-    return {
-        "product": table.address,
-        "day": day,
-        "version": version,
-        "path": final.relative_to(lake.root).as_posix(),
-        "bytes": written.bytes,
-        "sha256": written.sha256,
-        "records": written.records,
-        "parents": json.dumps(subject.origin.parents),
-        "created_at": utc_now(),
-        "status": "published" if published else "unchanged",
-        "code_version": release()[0],
-        "deliverable": subject.deliverable,
-    }
-
-
-def _put_away(lake: Lake, final: Path, sha256: str) -> list[str]:
-    """Move a published file whose bytes are no longer those of its version out of the way, to damaged/."""
-    if not final.exists() or (found := sha256_of(final)) == sha256:
-        return []
-    away = lake.root / "damaged" / f"{final.name}-{found[:12]}"
-    away.parent.mkdir(exist_ok=True)
-    final.rename(away)
-    return [f"{final}: was changed after it had been published; moved to {away} and written again"]
-
-
-def _sweep(lake: Lake) -> None:
-    """Remove what interrupted exports left behind; a younger folder may belong to a night that is running."""
-    for folder in lake.root.glob(f"{ASIDE}*"):
-        if utc_now().timestamp() - folder.stat().st_mtime > LEFT_BEHIND_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-@dataclass(frozen=True)
-class Maker:
-    """Writes one product-day under any version number."""
+@dataclass
+class _Run:
+    """One run of exports: its books, and what came of it."""
 
     lake: Lake
-    structure: Structure
-    day: date
-    origin: Origin
-    folder: Path
+    run_id: str
+    force: bool
+    books: Books
+    exported: Exported = field(default_factory=Exported)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    archived: set[str] = field(default_factory=set)
 
-    def edition(self, version: str) -> Edition:
-        """What tells this file from others of the product."""
-        from exports.istp_globals import Edition  # noqa: PLC0415
+    def in_order(self, table: Table) -> list[date]:
+        """Days of a table, those that have a version first: what they note of generations holds for new days."""
+        source = logical_source(table, self.lake.definitions.instrument(table))
+        days = self.books.days(table.address)
+        return sorted(days, key=lambda day: (ProductDay(source, day).stem not in self.books.versions, day))
 
-        version_of_code, released = release()
-        newest = max(self.origin.newest, released)
-        return Edition(self.day, version, self.origin.parents, newest, f"swxlake {version_of_code}")
+    def take(self, product: Product, table: Table, day: date) -> None:
+        """Export a day, or note why not."""
+        problem = self._problem(product, table, day)
+        if problem:
+            self.exported.failed.append((table.address, day, problem))
+        if len(self.rows) >= ROWS_PER_COMMIT:
+            self.note()
 
-    def write(self, version: str) -> WrittenProduct:
-        """The file, written aside."""
-        from exports.cdf import write_product  # noqa: PLC0415
+    def _problem(self, product: Product, table: Table, day: date) -> str:
+        """Why a day failed; it starts over from reading the books where somebody else was faster."""
+        problem = ""
+        for _ in range(ATTEMPTS):
+            try:
+                self._export(product, table, day)
+                return ""
+            except VersionTakenError as error:
+                problem = str(error)
+                self.books = read_books(self.lake)
+            except (CalibrationError, ExportError, StorageError, TableError) as error:
+                return str(error)
+        return problem
 
-        edition = self.edition(version)
-        path = self.folder / self.structure.file_name(edition)
-        delta = open_table(self.lake, self.structure.table)
-        files = data_files(delta, [self.day]) if delta is not None else []
-        records = sum(pq.read_metadata(file).num_rows for file in files)
-        if not records:
-            address = self.structure.table.address
-            raise ExportError(f"{address}@{self.day}: holds no rows. Run `swxlake transform {address}` first")
-        return write_product(
-            self.structure, path, lambda name: _column(files, self.structure.table, name), records, edition
-        )
+    def _export(self, product: Product, table: Table, day: date) -> None:
+        if (table.address, day) not in self.books.contents:
+            return  # another process emptied it in the meantime
+        subject = subject_of(self.lake, self.books, product, table, day)
+        mark = mark_of(self.books, subject)
+        last = self.books.exports.get((table.address, day))
+        if last and last["fingerprint"] == mark and not self.force and self._stands(subject, last):
+            self.exported.unchanged += 1
+            return
+        reason = gate(self.lake, self.books, table, day)
+        if reason:
+            self.exported.blocked.append((table.address, day, reason))
+            return
+        row = self._make(subject)
+        known = last is not None and last["sha256"] == row["sha256"] and row["status"] == "unchanged"
+        row |= {"run_id": self.run_id, "fingerprint": mark, "status": "unchanged" if known else "published"}
+        self.rows.append(row)
+        if known:
+            self.exported.unchanged += 1
+        else:
+            self.exported.published.append(row["path"])
 
+    def note(self) -> None:
+        """Write what was exported to ops.exports. What a crash keeps from it is compared again by the next export."""
+        rows, self.rows = self.rows, []
+        append_ops(self.lake, "exports", rows)
 
-def _column(files: list[str], table: Table, name: str) -> Iterator[pa.Array]:
-    """Values of one column, a few megabytes at a time.
+    def _stands(self, subject: Subject, row: dict[str, Any]) -> bool:
+        """True if a row of ops.exports is about the newest version given out, and its file is there."""
+        newest = self.books.versions.get(self._product_day(subject).stem)
+        return newest == parse_version(row["version"]) and self.books.present.get(row["path"]) == row["bytes"]
 
-    One row group after the other: read in one go, Arrow keeps a dozen of them.
-    """
-    column = table.by_name[name]
-    bits = math.prod(table.shape(column)) * ARROW_TYPES[column.type].bit_width
-    rows = min(BATCH_ROWS, max(1, 8 * BATCH_BYTES // bits))
-    for path in files:
-        file = pq.ParquetFile(path)
-        for group in range(file.num_row_groups):
-            for batch in file.iter_batches(batch_size=rows, row_groups=[group], columns=[name]):
-                yield batch.column(0)
+    def _product_day(self, subject: Subject) -> ProductDay:
+        return ProductDay(logical_source(subject.table, subject.instrument), subject.day)
 
+    def _make(self, subject: Subject) -> dict[str, Any]:
+        """Write the file and publish it if its bytes are new; the row of ops.exports."""
+        from exports.making import maker  # noqa: PLC0415
 
-def _versioned(lake: Lake, maker: Maker) -> tuple[str, WrittenProduct, bool]:
-    """The file under its version: the last one given out if the bytes are the same, else the next.
+        with maker(self.lake, subject) as making:
+            version, written, origin = self._versioned(making)
+            path = making.key(version)
+            is_new = self._publish(subject, path, written)
+        return {
+            "product": subject.table.address,
+            "day": subject.day,
+            "version": str(version),
+            "path": path,
+            "bytes": written.bytes,
+            "sha256": written.sha256,
+            "records": written.records,
+            "parents": json.dumps(subject.origin.parents),
+            "created_at": utc_now(),
+            "status": "published" if is_new else "unchanged",
+            "code_version": release()[0],
+            "deliverable": subject.deliverable,
+            "made_from": json.dumps(asdict(origin), sort_keys=True),
+        }
 
-    Version numbers are given out in the journal before the file is published, and never twice.
-    """
-    journal, product = Journal(lake), maker.structure.product
-    stem = f"{maker.structure.logical_source}_{maker.day:%Y%m%d}_v{product.version}."
-    given = journal.entries("versions", stem)
-    last = max((int(key.rsplit(".", 1)[1]) for key in given), default=-1)
-    if last >= 0:
-        version = f"{product.version}.{last}"
-        written = maker.write(version)
-        if written.sha256 == given[f"{stem}{last}"]["sha256"]:
-            return version, written, False
-        written.path.unlink()
-    while True:
-        last += 1
-        version = f"{product.version}.{last}"
-        written = maker.write(version)
+    def _versioned(self, making: Maker) -> tuple[Version, WrittenProduct, MadeFrom]:
+        """The file under its version: the last one given out if the bytes are the same, else the next."""
+        journal, product_day = Journal(self.lake), making.product_day
+        last, floor = self.books.versions.get(product_day.stem), making.subject.product.version
+        origin = self._made_from(making)
+        if last is not None and last >= parse_version(f"{floor}.0"):
+            entry = journal.entry("versions", product_day.key(last)) or {}
+            # The release that made it is in its bytes; a later one alone is no reason for a new version.
+            written = making.write(last, release_of(entry))
+            if written.sha256 == entry.get("sha256"):
+                return last, written, origin
+            written.path.unlink()
+        self._archive(making.subject, origin)
+        version = choose(journal, product_day, last, origin, floor)
+        written = making.write(version)
         entry = {"sha256": written.sha256, "bytes": written.bytes, "records": written.records}
-        if journal.write_once("versions", f"{stem}{last}", entry):
-            return version, written, True
-        written.path.unlink()
+        give_out(journal, product_day, last, version, entry | {"made_from": asdict(origin)})
+        self.books.versions[product_day.stem] = version
+        return version, written, origin
 
+    def _archive(self, subject: Subject, origin: MadeFrom) -> None:
+        """Keep the calibration files that a version is made from, before the journal says that it is."""
+        new = {stem: sha256 for stem, sha256 in origin.calibrations.items() if sha256 not in self.archived}
+        archive_calibrations(Journal(self.lake), subject.instrument, new)
+        self.archived |= set(new.values())
 
-def _origin(lake: Lake, books: Books, table: Table, day: date) -> Origin:
-    """Raw files with packets in the product-day, and the newest of these files and of the calibrations."""
-    ancestors = lake.definitions.ancestors(table)
-    sources = [t.address for t in ancestors if t.level == "l0"]
-    rows = books.origins.filter(pl.col("table_name").is_in(sources), pl.col("day") == day, pl.col("new_rows") > 0)
-    hashes = {*rows["file_sha256"], *files_of_margins(lake.definitions, books.margins, table, day)}
-    files = [books.files[sha] for sha in hashes if sha in books.files]
-    instrument = lake.definitions.instrument(table)
-    names = {name for t in ancestors for name in (*t.calibrations, *t.optional_calibrations, *t.axis_calibrations)}
-    calibrations = [c for name in names if (c := instrument.calibration(name, day)) is not None]
-    dates = [f["received_at"].date() for f in files] + [c.valid_from for c in calibrations]
-    return Origin(tuple(sorted(f["name"] for f in files)), max(dates, default=date.min))
+    def _made_from(self, making: Maker) -> MadeFrom:
+        definitions, subject, books = self.lake.definitions, making.subject, self.books
+        table = definitions.tables[subject.table.address]
+        raw = receipts_of(self.lake, books, table, subject.day)
+        return made_from(definitions, subject.product, table, subject.day, making.structure, books.held.runs, raw)
+
+    def _publish(self, subject: Subject, key: str, written: WrittenProduct) -> bool:
+        """Give the file its name; False if it was there already."""
+        published = publish(self.lake.storage, key, written)
+        if published.damaged:
+            self.exported.damaged.append(published.damaged)
+        last = self.books.exports.get((subject.table.address, subject.day))
+        if published.is_new and last and last["path"] == key:
+            self.exported.damaged.append(f"{self.lake.storage.uri(key)}: was missing; written again")
+        return published.is_new

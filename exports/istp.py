@@ -46,7 +46,7 @@ class Structure:
 
     def attributes(self, edition: Edition) -> GlobalEntries:
         """All global attributes of one file."""
-        return self.global_attributes + edition_globals(self.logical_source, self.product.version, edition)
+        return self.global_attributes + edition_globals(self.logical_source, edition)
 
     def file_name(self, edition: Edition) -> str:
         """The name of one file, e.g. `padre_meddea_l1-photon_20240916_v1.0.0.cdf`."""

@@ -128,23 +128,21 @@ def compile_globals(
         "File_naming_convention": ("source_descriptor_datatype_yyyyMMdd",),
         "Time_resolution": (product.time_resolution,),
         "Generated_by": ("swxlake",),
-        "Skeleton_version": (product.version,),
     }
     entries = tuple({**{name: tuple(texts) for name, texts in typed.items()}, **derived}.items())
     _check_texts(where, entries)
     return entries
 
 
-def edition_globals(source: str, skeleton_version: str, edition: Edition) -> GlobalEntries:
+def edition_globals(source: str, edition: Edition) -> GlobalEntries:
     """The global attributes that differ from file to file; ExportError if the edition is not as ISTP wants it."""
-    if not re.fullmatch(re.escape(skeleton_version) + r"\.(0|[1-9]\d*)", edition.version):
-        raise ExportError(
-            f"{source}: version {edition.version} is no {skeleton_version}.Z. Count up the last number only"
-        )
+    if not re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}", edition.version):
+        raise ExportError(f"{source}: version {edition.version} is no X.Y.Z. Give three whole numbers")
     for parent in edition.parents:
         if not re.fullmatch(r"[A-Za-z0-9]+>\S+|\S+\.\w+", parent):
             raise ExportError(f"{source}: parent {parent!r} is no file name and no CDF>logical_file_id. Name the file")
     entries: list[tuple[str, tuple[str, ...]]] = [
+        ("Skeleton_version", (edition.version.rpartition(".")[0],)),
         ("Logical_file_id", (file_id(source, edition),)),
         ("Data_version", (edition.version,)),
         ("Generation_date", (edition.generation_date.strftime("%Y%m%d"),)),

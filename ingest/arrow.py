@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NumPy columns as Arrow arrays, without copying and without pandas (pyarrow's own conversion would load it)."""
+"""NumPy columns as Arrow arrays and back, without copying and without pandas (pyarrow's own conversion loads it)."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +27,12 @@ def numbers(values: NDArray[np.generic], kind: pa.DataType, mask: Mask | None = 
         return pa.Array.from_buffers(kind, len(data), [None, pa.py_buffer(data)], 0)
     valid = np.packbits(~mask, bitorder="little")
     return pa.Array.from_buffers(kind, len(data), [pa.py_buffer(valid), pa.py_buffer(data)], int(mask.sum()))
+
+
+def values(array: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
+    """The numbers of an Arrow array; 0 where it is null."""
+    whole = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    return np.from_dlpack(whole.fill_null(0) if whole.null_count else whole)
 
 
 def repeated(text: str, count: int) -> pa.DictionaryArray:

@@ -13,11 +13,10 @@ from datetime import date
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 
 from lake.definitions import Table
 from lake.ledger import read_ops
-from lake.reading import data_files, open_table, stored_days
+from lake.reading import data_files, open_parquet, open_table, stored_days
 from lake.store import Lake
 from lake.tables import replace_ops
 
@@ -70,7 +69,7 @@ def _without_inner_packets(lake: Lake, table: Table, days: list[date]) -> tuple[
     """The packets that tell all gaps, and the runs (apid, start_time, end_time) whose inner packets were left out."""
     delta = open_table(lake, table)
     paths = data_files(delta, days) if delta is not None else []
-    ends = pl.concat(_run_ends(paths, frozenset()))
+    ends = pl.concat(_run_ends(lake, paths, frozenset()))
     runs = (
         ends.with_columns(place=_place())
         .group_by("apid", "run")
@@ -84,16 +83,16 @@ def _without_inner_packets(lake: Lake, table: Table, days: list[date]) -> tuple[
     long = runs.with_columns(alone=alone).filter(pl.col("end_time") > pl.col("start_time"))
     shared = frozenset(long.filter(~pl.col("alone"))["run"])
     if shared:
-        ends = pl.concat(_run_ends(paths, shared))
+        ends = pl.concat(_run_ends(lake, paths, shared))
     return ends, long.filter("alone").select("apid", "start_time", "end_time")
 
 
-def _run_ends(paths: list[str], whole: AbstractSet[int]) -> Iterator[pl.DataFrame]:
+def _run_ends(lake: Lake, paths: list[str], whole: AbstractSet[int]) -> Iterator[pl.DataFrame]:
     """First and last packet of each run, and all packets of the runs `whole`; `run` numbers them as they are read."""
     yield pl.DataFrame(schema=ENDS)
     runs = 0
     for path in paths:
-        with pq.ParquetFile(path, read_dictionary=["file_sha256"]) as file:
+        with open_parquet(lake, path, read_dictionary=["file_sha256"]) as file:
             for batch in file.iter_batches(ROWS_AT_A_TIME, columns=COLUMNS):
                 packets = _numbered(pl.DataFrame(batch).select(COLUMNS), runs)
                 runs = int(packets["run"][-1]) + 1

@@ -6,17 +6,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ingest import arrow
 from lake.definitions import Table
 from lake.packet_definitions import Packet
-from lake.reading import data_files, open_table, stored_definition
+from lake.reading import data_files, open_parquet, open_table, stored_definition
 from lake.store import Lake
 
 EPOCH_DAY = date(1970, 1, 1)
@@ -96,7 +96,7 @@ class Numbers:
         found = np.zeros(len(numbers), bool)
         left = np.argsort(numbers)  # a search in order stays in the cache
         for run in (*self.runs, *self.recent):
-            known = _contains(run, numbers[left])
+            known = contains(run, numbers[left])
             found[left[known]] = True
             left = left[~known]
         return found
@@ -124,7 +124,8 @@ class Numbers:
         np.bitwise_or.at(self.filter, byte, bit)
 
 
-def _contains(known: UInt64, values: UInt64) -> Mask:
+def contains(known: NDArray[Any], values: NDArray[Any]) -> Mask:
+    """True for values that are among the known ones, which are sorted and at least one."""
     at = np.minimum(np.searchsorted(known, values), len(known) - 1)
     return np.asarray(known[at] == values)
 
@@ -196,8 +197,8 @@ class Received:
         unread = pa.array(sorted(self.unread), pa.string())
         names = ["sequence_count", *rows.packet.identity]
         for path in data_files(delta, [day]):
-            with pq.ParquetFile(path, read_dictionary=["file_sha256"]) as file:
+            with open_parquet(self.lake, path, read_dictionary=["file_sha256"]) as file:
                 for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=["file_sha256", *names]):
                     counted = pc.invert(pc.is_in(batch["file_sha256"], unread))
-                    columns = {name: batch[name].filter(counted).to_numpy() for name in names}
+                    columns = {name: arrow.values(batch[name].filter(counted)) for name in names}
                     yield identities(rows.packet, columns)

@@ -1,30 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Intake: land what is new, decode what has not been decoded with today's definitions, and keep the books."""
+"""Intake: land what is new, decode what has not been decoded with today's definitions, and keep the books.
+
+One process at a time does this for a lake, with as many workers as it is given.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from concurrent.futures import Executor, Future
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from ingest.ccsds import Reason, Stretch
+from ingest import books
+from ingest.arrivals import Arrival, adopt, placed
+from ingest.commit import Verdicts, commit_file
 from ingest.gaps import update_gaps
 from ingest.identities import Received
 from ingest.l0 import Decoded, decode_file
 from ingest.landing import Landed, land, refused_rows
-from lake.ledger import incomplete_files, l0_definition, read_ops
-from lake.reading import table_id
+from ingest.lost import lost
+from lake.errors import ConfigurationError, DamageError
+from lake.ledger import decoded_contents, l0_definition, next_run_id, outdated_contents, read_ops
+from lake.parallel import SerialExecutor, at_work
 from lake.store import Lake, RawArchive, Receipt
 from lake.tables import OpsRows, append_ops, replace_ops
 
 log = logging.getLogger(__name__)
 
 FILES_PER_COMMIT = 50
+OWN_BYTES = ["mission", "instrument", "file_sha256"]
+OwnBytes = tuple[str, str, str]  # of a file, as its instrument decodes them: a wrong name brings them to another one
 
 
 @dataclass
@@ -42,6 +56,7 @@ class Intake:
     missing: int = 0
     damaged: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
 
     def count(self, decoded: Decoded) -> None:
         """Add what became of one file."""
@@ -56,19 +71,44 @@ class Intake:
         log.info(message, name, decoded.receipt.bytes, decoded.packets, decoded.duplicates, decoded.bytes_quarantined)
 
 
-def take_in(lake: Lake, paths: list[Path], run_id: str, now: datetime, settle_seconds: float) -> Intake:
-    """Land the files of `paths`, then decode every archived file that is not decoded yet."""
-    landed = land(lake, paths, now, settle_seconds) if paths else Landed()
-    _note_refused(lake, landed, run_id)
-    intake = Intake(landed)
-    pending = pending_receipts(lake)
-    unread = {receipt.file_sha256 for receipt in pending}
-    for start in range(0, len(pending), FILES_PER_COMMIT):
-        batch = Batch(lake, run_id, intake, unread)
-        for receipt in pending[start : start + FILES_PER_COMMIT]:
-            batch.take(receipt)
-        batch.close()
+def take_in(
+    lake: Lake,
+    paths: list[Path],
+    run_id: str | None,
+    now: datetime,
+    settle_seconds: float,
+    executor: Executor | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Intake:
+    """Land the files of `paths`, then decode every archived file that is not decoded yet. `run_id` None: a new one.
+
+    Files are decoded by the executor (None: in this process), and committed here in the order of their arrival. While
+    this goes on, no other process lands or decodes. `progress` is told how many files of how many are done, and which
+    is next. Raises StorageError or TableError; what is complete by then stays, and the next time does the rest.
+    """
+    with lake.storage.alone("ingest"):
+        run_id = run_id or next_run_id(lake, "files", "contents", "quarantine")
+        adopt(lake)
+        intake = Intake(land(lake, paths, now, settle_seconds) if paths else Landed())
+        _note_refused(lake, intake.landed, run_id)
+        with closing(Work(lake, executor or SerialExecutor())) as work:
+            _decode(lake, run_id, intake, work, progress)
+        intake.lost = lost(lake, {receipt.key for _, receipt in work.pending})
     return intake
+
+
+def _decode(
+    lake: Lake, run_id: str, intake: Intake, work: Work, progress: Callable[[int, int, str], None] | None
+) -> None:
+    for start in range(0, len(work.pending), FILES_PER_COMMIT):
+        batch = Batch(lake, run_id, intake, work)
+        for number in range(start, min(start + FILES_PER_COMMIT, len(work.pending))):
+            if progress:
+                progress(number, len(work.pending), work.pending[number].receipt.name)
+            batch.take(work.pending[number])
+        batch.close()
+    if progress and work.pending:
+        progress(len(work.pending), len(work.pending), "")
 
 
 def _note_refused(lake: Lake, landed: Landed, run_id: str) -> None:
@@ -86,62 +126,160 @@ def definitions_today(lake: Lake) -> dict[tuple[str, str], str]:
     return {(m.name, i.name): l0_definition(m, i) for m in lake.definitions.missions for i in m.instruments}
 
 
-def pending_receipts(lake: Lake) -> list[Receipt]:
-    """Archived files that are not in today's tables as today's definitions say, in order of arrival."""
-    archive, today = RawArchive(lake), definitions_today(lake)
+def own_bytes(receipt: Receipt) -> OwnBytes:
+    """The bytes of a file, as those of its instrument."""
+    return receipt.mission, receipt.instrument, receipt.file_sha256
+
+
+def pending_files(lake: Lake, incomplete: AbstractSet[OwnBytes] | None = None) -> list[Arrival]:
+    """Archived files that are not in today's tables as today's definitions say, in order of arrival.
+
+    Those that have no place in it yet get one. `incomplete` are files of which a table lacks rows (None: look).
+    """
+    today = definitions_today(lake)
     done = set(read_ops(lake, "files").select("receipt", "definition").iter_rows())
-    incomplete = incomplete_files(lake)
-    pending = []
-    for key, path in archive.keys().items():
-        mission, instrument = path.parts[-4:-2]
-        if (key, today.get((mission, instrument), "")) not in done or key.partition("-")[0] in incomplete:
-            pending.append(archive.receipt(path))
-    return sorted(pending, key=lambda receipt: (receipt.received_at, receipt.name))
+    lacking = _bytes_in(outdated_contents(lake)) if incomplete is None else incomplete
+    pending = {}
+    for key, stored in RawArchive(lake).keys().items():
+        mission, instrument = stored.split("/")[1:3]
+        known = (key, today.get((mission, instrument), "")) in done
+        if not known or (mission, instrument, key.partition("-")[0]) in lacking:
+            pending[key] = stored
+    return placed(lake, pending)
+
+
+def _bytes_in(contents: pl.DataFrame) -> set[OwnBytes]:
+    return set(contents.select(OWN_BYTES).iter_rows())
+
+
+class Work:
+    """All files that are to be decoded, in order of arrival, of which the executor decodes the next few ahead.
+
+    `unread` are, by instrument, the hashes of files whose packets do not count as received before, for their turn has
+    not come. Of files with the same bytes the first is decoded; `earlier` has the row of ops.files about it.
+    """
+
+    def __init__(self, lake: Lake, executor: Executor) -> None:
+        self.lake, self.today = lake, definitions_today(lake)
+        current, outdated = decoded_contents(lake)
+        incomplete = _bytes_in(outdated)
+        self.pending = pending_files(lake, incomplete)
+        self.verdicts = Verdicts(lake, _held(current, incomplete))
+        self.earlier = _ingested(lake, self.today, incomplete)
+        self.unread = defaultdict[tuple[str, str], set[str]](set)
+        first: dict[OwnBytes, Receipt] = {}
+        for _, receipt in self.pending:
+            if self.is_new(receipt):
+                first.setdefault(own_bytes(receipt), receipt)
+            if own_bytes(receipt) not in self.earlier:
+                self.unread[receipt.mission, receipt.instrument].add(receipt.file_sha256)
+        self.ahead = {receipt.key for receipt in first.values()}
+        self.results = at_work(executor, partial(decode_file, lake), first.values(), dropped=self._drop)
+
+    def close(self) -> None:
+        """Let nothing be left of what was decoded ahead in vain."""
+        self.results.close()
+
+    def _drop(self, future: Future[Decoded]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            future.result().discard(self.lake)
+
+    def definition(self, receipt: Receipt) -> str | None:
+        """Fingerprint of the definitions that a file is to be decoded with; None if there are none."""
+        return self.today.get((receipt.mission, receipt.instrument))
+
+    def is_new(self, receipt: Receipt) -> bool:
+        """True if there are bytes to decode, and nothing was made of them before."""
+        return bool(receipt.bytes) and self.definition(receipt) is not None and own_bytes(receipt) not in self.earlier
+
+    def decoded(self, receipt: Receipt) -> Decoded:
+        """What has become of the next file.
+
+        Raises DamageError if its bytes are not as they arrived, ConfigurationError if a worker runs other code.
+        """
+        if receipt.key not in self.ahead:  # the same bytes came earlier, and were damaged in the archive
+            return decode_file(self.lake, receipt)
+        _, future = next(self.results)
+        decoded = future.result()
+        if decoded.definition != self.definition(receipt):  # its rows would take the place of all others
+            decoded.discard(self.lake)
+            raise ConfigurationError(
+                f"{receipt.name}: a worker has decoded it with other code than this process has, such as from before "
+                "an update. Restart the workers, then repeat."
+            )
+        return decoded
+
+
+def _held(current: pl.DataFrame, incomplete: AbstractSet[OwnBytes]) -> set[tuple[str, str]]:
+    """Tables that have the rows of files that have to be decoded again for the sake of another table."""
+    rows = current.select(*OWN_BYTES, "table_name").iter_rows()
+    return {
+        (table, sha256) for mission, instrument, sha256, table in rows if (mission, instrument, sha256) in incomplete
+    }
+
+
+def _ingested(
+    lake: Lake, today: dict[tuple[str, str], str], incomplete: AbstractSet[OwnBytes]
+) -> dict[OwnBytes, dict[str, Any]]:
+    """Rows of ops.files about files whose rows are all there; of equal bytes the file that was decoded counts."""
+    files = read_ops(lake, "files").filter(pl.col("status") == "ingested")
+    found = {}
+    for row in files.sort(pl.col("reason").str.starts_with("same bytes as"), descending=True).iter_rows(named=True):
+        key = row["mission"], row["instrument"], row["file_sha256"]
+        if row["definition"] == today.get(key[:2]) and key not in incomplete:
+            found[key] = row
+    return found
 
 
 class Batch:
-    """Files that are decoded one after the other, and the books about them, which are written together at the end.
+    """Files that are committed one after the other, and the books about them, which are written together at the end."""
 
-    `unread` are the hashes of all files that are still to be decoded: their packets do not count as received before.
-    """
-
-    def __init__(self, lake: Lake, run_id: str, intake: Intake, unread: set[str]) -> None:
-        self.lake, self.run_id, self.intake, self.unread = lake, run_id, intake, unread
-        self.today, self.rows, self.received = definitions_today(lake), OpsRows(), Received(lake)
+    def __init__(self, lake: Lake, run_id: str, intake: Intake, work: Work) -> None:
+        self.lake, self.run_id, self.intake, self.work = lake, run_id, intake, work
+        self.rows, self.received = OpsRows(), Received(lake)
         self.decoded: list[Decoded] = []
-        self.earlier = {(row["definition"], row["file_sha256"]): row for row in _ingested(lake, self.today)}
-        unread.difference_update(sha256 for _, sha256 in self.earlier)
 
-    def take(self, receipt: Receipt) -> None:
-        """Decode a file, or note why there is nothing to decode."""
-        definition = self.today.get((receipt.mission, receipt.instrument))
-        damage = RawArchive(self.lake).damage(receipt)
-        if damage:
-            self.intake.damaged.append(damage)
-        elif definition is None:
-            self.rows.add("files", **_undefined(receipt, self.run_id))
-            self.rows.add("quarantine", **_stretch_row(Decoded(receipt, ""), _whole(receipt), self.run_id))
+    def take(self, arrival: Arrival) -> None:
+        """Commit a file, or note why there is nothing to commit."""
+        try:
+            if self.work.is_new(arrival.receipt):
+                self._commit(arrival)
+            else:
+                self._note(arrival)
+        except DamageError as error:
+            self.intake.damaged.append(str(error))
+
+    def _note(self, arrival: Arrival) -> None:
+        """Note why there is nothing to decode. Raises DamageError if the bytes are not as they arrived."""
+        receipt, definition = arrival.receipt, self.work.definition(arrival.receipt)
+        if receipt.bytes:
+            with RawArchive(self.lake).local(receipt):
+                pass
+        if definition is None:
+            row, whole = books.undefined(arrival, self.run_id)
+            self.rows.add("quarantine", **whole)
             self.intake.undefined.append(receipt.name)
         elif receipt.bytes == 0:
-            row = _file_row(Decoded(receipt, definition), self.run_id, "empty", "holds no byte")
-            self.rows.add("files", **row)
+            row = books.empty(arrival, definition, self.run_id)
             self.intake.empty.append(receipt.name)
-        elif (definition, receipt.file_sha256) in self.earlier:
-            row = _same_bytes(receipt, self.earlier[definition, receipt.file_sha256], self.run_id)
-            self.rows.add("files", **row)
-            self.intake.duplicates += row["duplicates"]
         else:
-            self._decode(receipt)
-
-    def _decode(self, receipt: Receipt) -> None:
-        decoded = decode_file(self.lake, receipt, self.unread, self.received)
-        self.unread.discard(receipt.file_sha256)
-        self.decoded.append(decoded)
-        row = _file_row(decoded, self.run_id, "ingested", _remark(decoded))
+            row = books.same_bytes(arrival, self.work.earlier[own_bytes(receipt)], self.run_id)
+            self.intake.duplicates += row["duplicates"]
         self.rows.add("files", **row)
-        self.earlier[decoded.definition, receipt.file_sha256] = row
-        for stretch in decoded.stretches:
-            self.rows.add("quarantine", **_stretch_row(decoded, stretch, self.run_id))
+
+    def _commit(self, arrival: Arrival) -> None:
+        receipt = arrival.receipt
+        decoded = self.work.decoded(receipt)
+        unread = self.work.unread[receipt.mission, receipt.instrument]
+        self.received.start_file(unread)
+        commit_file(self.lake, decoded, self.received, self.work.verdicts)
+        unread.discard(receipt.file_sha256)
+        self.decoded.append(decoded)
+        row = books.ingested(decoded, arrival.place, self.run_id)
+        self.work.earlier[own_bytes(receipt)] = row
+        self.rows.add("files", **row)
+        for stretch in books.quarantined(decoded, self.run_id):
+            self.rows.add("quarantine", **stretch)
         self.intake.count(decoded)
 
     def close(self) -> None:
@@ -150,125 +288,21 @@ class Batch:
         touched = defaultdict[tuple[str, str], set[date]](set)
         for decoded in self.decoded:
             touched[decoded.receipt.mission, decoded.receipt.instrument] |= {day for _, day in decoded.rows}
-            for row in self._contents(decoded):
+            for row in books.contents(decoded, self.run_id):
                 self.rows.add("contents", **row)
         for (mission, name), days in touched.items():
             self.intake.missing += update_gaps(self.lake, mission, name, days)
-        _forget_quarantine(self.lake, {decoded.receipt.file_sha256 for decoded in self.decoded})
+        _forget_quarantine(self.lake, {own_bytes(decoded.receipt) for decoded in self.decoded})
         for table in ("quarantine", "contents", "files"):
             append_ops(self.lake, table, self.rows.rows.get(table, []))
 
-    def _contents(self, decoded: Decoded) -> list[dict[str, Any]]:
-        tables = {address for address, _ in decoded.rows}
-        identities = {address: table_id(self.lake, self.lake.definitions.tables[address]) for address in tables}
-        return [
-            {
-                "table_name": address,
-                "day": day,
-                "file_sha256": decoded.receipt.file_sha256,
-                "rows": count,
-                "new_rows": decoded.new_rows[address, day],
-                "definition": decoded.definition,
-                "table_id": identities[address],
-                "run_id": self.run_id,
-            }
-            for (address, day), count in decoded.rows.items()
-        ] or [self._nothing(decoded)]
 
-    def _nothing(self, decoded: Decoded) -> dict[str, Any]:
-        """The row that says that a file gave no rows, so that what an earlier decoding gave no longer counts."""
-        return {
-            "table_name": "",
-            "day": date.fromisoformat(decoded.receipt.day),
-            "file_sha256": decoded.receipt.file_sha256,
-            "rows": 0,
-            "new_rows": 0,
-            "definition": decoded.definition,
-            "table_id": "",
-            "run_id": self.run_id,
-        }
-
-
-def _forget_quarantine(lake: Lake, fresh: set[str]) -> None:
+def _forget_quarantine(lake: Lake, fresh: set[OwnBytes]) -> None:
     """Remove what was quarantined of these files before: they have just been decoded anew, with other definitions."""
-    stale = fresh & set(read_ops(lake, "quarantine")["file_sha256"])
-    if stale:
-        listed = ", ".join(f"'{sha256}'" for sha256 in sorted(stale))
-        replace_ops(lake, "quarantine", [], f"file_sha256 IN ({listed})")
-
-
-def _ingested(lake: Lake, today: dict[tuple[str, str], str]) -> list[dict[str, Any]]:
-    """Rows of ops.files about files whose rows are all there."""
-    of_today = pl.col("definition").is_in(list(today.values()))
-    complete = ~pl.col("file_sha256").is_in(list(incomplete_files(lake)))
-    return read_ops(lake, "files").filter(pl.col("status") == "ingested", of_today, complete).to_dicts()
-
-
-def _remark(decoded: Decoded) -> str:
-    remarks = []
-    if decoded.receipt.revision > 1:
-        remarks.append(f"revision {decoded.receipt.revision} of this name")
-    if decoded.stretches:
-        remarks.append(f"{len(decoded.stretches)} stretches quarantined")
-    if decoded.clock_invalid:
-        remarks.append(f"{decoded.clock_invalid} packets with an impossible clock")
-    return ", ".join(remarks)
-
-
-def _file_row(decoded: Decoded, run_id: str, status: str, reason: str) -> dict[str, Any]:
-    receipt = decoded.receipt
-    return {
-        "file_sha256": receipt.file_sha256,
-        "name": receipt.name,
-        "mission": receipt.mission,
-        "instrument": receipt.instrument,
-        "received_at": datetime.fromisoformat(receipt.received_at),
-        "bytes": receipt.bytes,
-        "bytes_decoded": decoded.bytes_decoded,
-        "bytes_quarantined": decoded.bytes_quarantined,
-        "packets": decoded.packets,
-        "duplicates": decoded.duplicates,
-        "status": status,
-        "reason": reason,
-        "revision": receipt.revision,
-        "definition": decoded.definition,
-        "receipt": receipt.key,
-        "run_id": run_id,
-    }
-
-
-def _undefined(receipt: Receipt, run_id: str) -> dict[str, Any]:
-    """A file of an instrument without packet definitions: archived, refused, all of its bytes quarantined."""
-    whole = _whole(receipt)
-    reason = f"{whole.reason}: {whole.detail}"
-    return _file_row(Decoded(receipt, ""), run_id, "refused", reason) | {"bytes_quarantined": receipt.bytes}
-
-
-def _whole(receipt: Receipt) -> Stretch:
-    detail = f"missions/{receipt.mission}/{receipt.instrument} defines no packets"
-    return Stretch(0, receipt.bytes, Reason.NO_DEFINITION, detail)
-
-
-def _same_bytes(receipt: Receipt, earlier: dict[str, Any], run_id: str) -> dict[str, Any]:
-    """A file whose bytes came before under another name: every packet is a duplicate."""
-    row = _file_row(Decoded(receipt, earlier["definition"]), run_id, "ingested", f"same bytes as {earlier['name']}")
-    copied = ("bytes_decoded", "bytes_quarantined", "packets")
-    return row | {name: earlier[name] for name in copied} | {"duplicates": earlier["packets"]}
-
-
-def _stretch_row(decoded: Decoded, stretch: Stretch, run_id: str) -> dict[str, Any]:
-    receipt = decoded.receipt
-    return {
-        "file_sha256": receipt.file_sha256,
-        "name": receipt.name,
-        "byte_offset": stretch.offset,
-        "bytes": stretch.length,
-        "reason": str(stretch.reason),
-        "detail": stretch.detail,
-        "mission": receipt.mission,
-        "instrument": receipt.instrument,
-        "apid": stretch.apid,
-        "packets": stretch.packets,
-        "day": date.fromisoformat(receipt.day),
-        "run_id": run_id,
-    }
+    stale = defaultdict[tuple[str, str], set[str]](set)
+    for mission, instrument, sha256 in fresh & _bytes_in(read_ops(lake, "quarantine")):
+        stale[mission, instrument].add(sha256)
+    for (mission, instrument), hashes in stale.items():
+        listed = ", ".join(f"'{sha256}'" for sha256 in sorted(hashes))
+        whose = f"mission = '{mission}' AND instrument = '{instrument}'"
+        replace_ops(lake, "quarantine", [], f"{whose} AND file_sha256 IN ({listed})")

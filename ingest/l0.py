@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """From an archived raw file to L0: packets and events become rows, everything else is quarantined, every byte counted.
 
-A file is read in chunks of bounded size; its rows become visible in one commit for each table, once, under an
-application transaction named by the file's hash and the definitions it was decoded with.
+A file is read in chunks of bounded size and gives Parquet files that nobody sees yet. Nothing here knows of any other
+file, so files can be decoded in any order, anywhere; `ingest.commit` makes their rows visible.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -21,15 +20,15 @@ from numpy.typing import NDArray
 from ingest import arrow
 from ingest.ccsds import Chunk, Reason, Stretch, scan_packets
 from ingest.gaps import SEQUENCE_COUNTS
-from ingest.identities import PacketRows, Received
 from ingest.unpack import Plan, Ragged, compile_plan, unpack
 from ingest.unpackers import Extra, Unpacker, unpacker_of
 from lake.clock import DAY_NS, believable, tt2000_from_met, unix_ns_from_tt2000
+from lake.day_files import DayFiles, Parts, day_files
 from lake.definitions import Instrument, Mission, Table
+from lake.files import reading
 from lake.ledger import l0_definition
 from lake.packet_definitions import Packet
-from lake.store import Lake, RawArchive, Receipt, reading
-from lake.tables import DayFiles, append, day_files
+from lake.store import Lake, RawArchive, Receipt
 
 EPOCH_DAY = date(1970, 1, 1)
 FAR_NS = 60_000_000_000  # longer than the spacing of packets that follow each other, shorter than a wrong bit is worth
@@ -40,7 +39,11 @@ Columns = dict[str, NDArray[np.generic] | Ragged]
 
 @dataclass
 class Decoded:
-    """What became of one raw file."""
+    """What became of one raw file; `parts` are the files that hold its rows, one for each table.
+
+    `duplicates` and `new_rows` are right once the file is committed: only then is it known what came before it. So are
+    `table_ids`, the identities of the tables that have the rows, by address.
+    """
 
     receipt: Receipt
     definition: str
@@ -51,11 +54,18 @@ class Decoded:
     stretches: list[Stretch] = field(default_factory=list)
     rows: Counter[tuple[str, date]] = field(default_factory=Counter)
     new_rows: Counter[tuple[str, date]] = field(default_factory=Counter)
+    parts: list[Parts] = field(default_factory=list)
+    table_ids: dict[str, str] = field(default_factory=dict)
 
     @property
     def bytes_quarantined(self) -> int:
         """Bytes in all stretches."""
         return sum(stretch.length for stretch in self.stretches)
+
+    def discard(self, lake: Lake) -> None:
+        """Remove the files that hold its rows; none of them was committed."""
+        for parts in self.parts:
+            DayFiles.of(lake, parts).discard()
 
 
 @dataclass(frozen=True)
@@ -79,28 +89,21 @@ class Tags:
     day: NDArray[np.int32]
 
 
-def decode_file(
-    lake: Lake, receipt: Receipt, unread: AbstractSet[str] = frozenset(), received: Received | None = None
-) -> Decoded:
-    """Decode an archived file into the L0 tables of its instrument, exactly once.
+def decode_file(lake: Lake, receipt: Receipt) -> Decoded:
+    """Decode an archived file; its rows lie in finished files beside the L0 tables of its instrument, not yet visible.
 
-    `unread` are hashes of files that are still to be decoded; a packet of theirs never makes one of this file a
-    repetition, even if a run that was killed has left it in the lake. `received` is what the files before this one
-    have noted, if they were decoded one after the other.
-    Raises StorageError or TableError if something cannot be read or written; nothing of the file is visible then.
+    Raises DamageError if its bytes are missing or have changed; StorageError or TableError if something cannot be read
+    or written. Nothing of the file is left then.
     """
     mission = lake.definitions.mission(receipt.mission)
     instrument = mission.instrument(receipt.instrument)
     decoded = Decoded(receipt, l0_definition(mission, instrument))
-    with ExitStack() as stack:
-        received = received or Received(lake)
-        received.start_file(unread | {receipt.file_sha256})
-        decoder = FileDecoder(lake, mission, instrument, decoded, stack, received)
-        path = RawArchive(lake).bytes_path(receipt)
+    with RawArchive(lake).local(receipt) as path, ExitStack() as stack:
+        decoder = FileDecoder(lake, mission, instrument, decoded, stack)
         with reading(path), path.open("rb") as stream:
             for chunk in scan_packets(stream, instrument.packets):
                 decoder.add(chunk)
-        decoder.commit()
+        decoder.finish()
     return decoded
 
 
@@ -108,17 +111,11 @@ class FileDecoder:
     """Decodes one file chunk by chunk."""
 
     def __init__(
-        self,
-        lake: Lake,
-        mission: Mission,
-        instrument: Instrument,
-        decoded: Decoded,
-        stack: ExitStack,
-        received: Received | None = None,
+        self, lake: Lake, mission: Mission, instrument: Instrument, decoded: Decoded, stack: ExitStack
     ) -> None:
         self.lake, self.mission, self.instrument, self.decoded, self.stack = lake, mission, instrument, decoded, stack
         self.file_day = date.fromisoformat(decoded.receipt.day)
-        self.received = received or Received(lake)
+        self.clock_invalid = flag_mask(instrument, "clock_invalid")
         self.streams: dict[int, Stream] = {}
 
     def add(self, chunk: Chunk) -> None:
@@ -178,17 +175,10 @@ class FileDecoder:
         if not len(columns["byte_offset"]):  # type: ignore[arg-type]
             return
         tags = self._tag(columns)
-        flags = np.where(tags.valid, 0, self._flag("clock_invalid")).astype(np.int32)
-        if stream.packet_table is not None:
-            scalars = {k: v for k, v in columns.items() if not isinstance(v, Ragged)}
-            rows = PacketRows(stream.packet, stream.packet_table.table, self.decoded.definition)
-            again = self.received.seen(rows, scalars, tags.day)
-            flags |= np.where(again, self._flag("retransmitted"), 0).astype(np.int32)
-            self.decoded.duplicates += int(again.sum())
         self.decoded.clock_invalid += int((~tags.valid).sum())
-        columns["quality_flag"] = flags
+        columns["quality_flag"] = np.where(tags.valid, 0, self.clock_invalid).astype(np.int32)
         if stream.packet_table is not None:
-            self._write_rows(stream.packet_table, columns, tags, flags)
+            self._write_rows(stream.packet_table, columns, tags)
         if stream.event_table is not None and extra.counts.sum():
             self._write_events(stream.event_table, columns, extra, tags)
 
@@ -203,9 +193,7 @@ class FileDecoder:
         ticks = extra.event[clock.event].astype(np.int64) if clock.event else np.int64(0)
         tt2000 = np.repeat(tags.tt2000, extra.counts) + ticks * clock.event_tick_ns
         valid = np.repeat(tags.valid, extra.counts)
-        event_tags = self._tags(tt2000, valid)
-        flags = np.asarray(repeated["quality_flag"]).astype(np.int32)
-        self._write_rows(files, repeated | dict(extra.event), event_tags, flags)
+        self._write_rows(files, repeated | dict(extra.event), self._tags(tt2000, valid))
 
     def _tag(self, columns: Mapping[str, NDArray[np.generic] | Ragged]) -> Tags:
         clock = self.instrument.clock
@@ -228,19 +216,15 @@ class FileDecoder:
     def _days(self, tags: Tags) -> list[date]:
         return [EPOCH_DAY + timedelta(days=int(day)) for day in np.unique(tags.day)]
 
-    def _flag(self, name: str) -> int:
-        return {flag.name: flag.mask for flag in self.instrument.flags}[name]
-
-    def _write_rows(self, files: DayFiles, columns: Columns, tags: Tags, flags: NDArray[np.int32]) -> None:
+    def _write_rows(self, files: DayFiles, columns: Columns, tags: Tags) -> None:
         rows = self._arrow(files.table, columns, tags)
-        new = (flags & (self._flag("retransmitted") | self._flag("clock_invalid"))) == 0
         for day in self._days(tags):
             chosen = None if len(tags.day) == 1 else tags.day == (day - EPOCH_DAY).days
             part = rows if chosen is None else rows.take(arrow.numbers(np.flatnonzero(chosen), pa.int64()))
             files.write(part, day)
             key = (files.table.address, day)
             self.decoded.rows[key] += part.num_rows
-            self.decoded.new_rows[key] += int((new if chosen is None else new[chosen]).sum())
+            self.decoded.new_rows[key] += int(tags.valid.sum() if chosen is None else (tags.valid & chosen).sum())
 
     def _arrow(self, table: Table, columns: Columns, tags: Tags) -> pa.Table:
         count = len(tags.tt2000)
@@ -254,16 +238,18 @@ class FileDecoder:
         arrays = [special[name] if name in special else arrow.column(table, name, columns[name]) for name in names]
         return pa.Table.from_arrays(arrays, names)
 
-    def commit(self) -> None:
-        """Make the rows visible, each table in one commit; tables that have them already are left alone."""
-        app_id = f"ingest/{self.decoded.receipt.file_sha256}/{self.decoded.definition[:16]}"
+    def finish(self) -> None:
+        """Finish the files that hold the rows."""
         for stream in self.streams.values():
             for files in (stream.packet_table, stream.event_table):
-                if files is None or not files.paths:
-                    continue
-                files.close()
-                if not append(self.lake, files, app_id):
-                    files.discard()
+                if files is not None and files.paths:
+                    files.close()
+                    self.decoded.parts.append(files.parts())
+
+
+def flag_mask(instrument: Instrument, name: str) -> int:
+    """The bit of a flag in quality_flag."""
+    return {flag.name: flag.mask for flag in instrument.flags}[name]
 
 
 def contradicted(tt2000: Int64, counts: Int64, apids: Int64) -> Mask:

@@ -2,8 +2,9 @@
 """Landing: from a drop folder into the immutable raw archive.
 
 A file is taken when its name follows a mission's grammar and it has stopped growing. It is copied, never moved: the
-drop folder belongs to the sender. Everything that is not taken is counted, with a reason. A known file whose bytes the
-archive has lost is archived again.
+drop folder belongs to the sender. Everything that is not taken is counted, with a reason. Bytes that the archive has
+lost, or that have changed there, are archived again when they come again, under whatever name. At the end the journal
+notes in which order the new files arrived.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from __future__ import annotations
 import logging
 import stat
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from ingest.arrivals import Arrivals
 from lake.definitions import Mission
 from lake.errors import FileNameError, StorageError
+from lake.files import reading, sha256_of
 from lake.names import ParsedName, parse_name
-from lake.store import Lake, RawArchive, Receipt, name_hash, reading, receipt_key, sha256_of, writing
+from lake.store import Lake, RawArchive, Receipt, name_hash
 from lake.tables import OpsRows
 
 log = logging.getLogger(__name__)
@@ -46,6 +49,7 @@ class Landed:
     refused: list[Refused] = field(default_factory=list)
     revisions: list[Receipt] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    restored: list[str] = field(default_factory=list)
 
 
 def land(lake: Lake, paths: list[Path], now: datetime, settle_seconds: float) -> Landed:
@@ -53,20 +57,26 @@ def land(lake: Lake, paths: list[Path], now: datetime, settle_seconds: float) ->
 
     Raises StorageError if the archive cannot be written. A file that cannot be read is reported and passed over.
     """
-    landing = _Landing(lake, now)
+    arrivals, landing = Arrivals(lake), _Landing(lake, now)
     for path in _settled(_files(paths, landing.landed), settle_seconds, landing.landed):
         landing.take(path)
+    new = [receipt.key for receipt in landing.landed.new]
+    again = arrivals.lost(landing.known.keys() - set(new)) if new else set()  # they had a place before they were lost
+    arrivals.record([key for key in new if key not in again])
     return landing.landed
 
 
 def _files(paths: list[Path], landed: Landed) -> list[Path]:
-    """Regular files of the paths, in the order of their names; a pipe or device is refused, a folder passed over."""
+    """Regular files of the paths; a pipe or device is refused, a folder passed over.
+
+    They come in the order of their names, so that a landing that is killed and done again gives the same order.
+    """
     found: list[Path] = []
     for path in paths:
         with reading(path):
             path.stat()
-            found += sorted(path.iterdir()) if path.is_dir() else [path]
-    return [path for path in found if _is_file(path, landed)]
+            found += path.iterdir() if path.is_dir() else [path]
+    return [path for path in sorted(found, key=lambda path: (path.name, path)) if _is_file(path, landed)]
 
 
 def _is_file(path: Path, landed: Landed) -> bool:
@@ -108,7 +118,10 @@ class _Landing:
     def __init__(self, lake: Lake, now: datetime) -> None:
         self.lake, self.now, self.landed = lake, now, Landed()
         self.archive = RawArchive(lake)
-        self.known = self.archive.keys()
+        self.known, self.sizes = self.archive.listing()
+        self.places = defaultdict[str, set[str]](set)  # where bytes are to be, by their hash, until they were seen to
+        for place in {*self.sizes, *(stored.rpartition("-")[0] for stored in self.known.values())}:
+            self.places[place.rpartition("/")[2]].add(place)
         self.revisions = Counter(key.rsplit("-", 1)[1] for key in self.known)
 
     def take(self, path: Path) -> None:
@@ -124,12 +137,14 @@ class _Landing:
             return
         if state is None or _state(path) != state:
             self.landed.growing.append(path)
-        elif receipt_key(digest, path.name) in self.known:
-            self.landed.known += 1
-            self._restore(path, digest, state[0])
-        else:
-            revision = self.revisions[name_hash(path.name)] + 1
-            self._archive(path, replace(_receipt(path, digest, state[0], *found, self.now), revision=revision))
+            return
+        receipt = _receipt(path, digest, state[0], *found, self.now)
+        try:
+            self._archive(path, replace(receipt, revision=self.revisions[name_hash(path.name)] + 1))
+        except StorageError:
+            if not _has_changed(path, digest):
+                raise
+            self.landed.growing.append(path)
 
     def _recognised(self, path: Path) -> tuple[Mission, ParsedName] | None:
         """What a name says; None if it is refused, or if it is of a file that is not decoded."""
@@ -144,26 +159,39 @@ class _Landing:
             return None
         return found
 
-    def _restore(self, path: Path, digest: str, size: int) -> None:
-        """Archive the bytes of a known file again if they are missing or cut short in the archive."""
-        receipt_path = self.known[receipt_key(digest, path.name)]
-        archived = _state(receipt_path.with_name(digest))
-        if archived is not None and archived[0] == size:
+    def _restore(self, place: str, path: Path, size: int) -> None:
+        """Archive bytes that have come again if the archive does not have them as they were."""
+        if self.sizes.get(place) == size and self._is_whole(place):
             return
-        with writing(receipt_path):
-            receipt_path.with_name(digest).unlink(missing_ok=True)
-        self.archive.add(self.archive.receipt(receipt_path), path)
+        where, away = self.lake.storage.uri(place), self.archive.restore(place, path)
+        self.sizes[place] = size
+        was = f"had changed; what was there is now {away}" if away else "was lost"
+        self.landed.restored.append(f"{where}: {was}. Restored from {path.name}")
         log.info("landing name=%s restored in the archive", path.name)
 
-    def _archive(self, path: Path, receipt: Receipt) -> None:
+    def _is_whole(self, place: str) -> bool:
+        """True if an object has the bytes of the hash in its name. Object storage looks after its bytes by itself."""
+        if not isinstance(self.lake.root, Path):
+            return True
         try:
-            self.archive.add(receipt, path)
+            with self.lake.storage.local(place) as archived:
+                return sha256_of(archived) == place.rpartition("/")[2]
         except StorageError:
-            if _has_changed(path, receipt.file_sha256):
-                self.landed.growing.append(path)
-                return
-            raise
-        self.known[receipt.key] = self.archive.bytes_path(receipt).with_name(f"{receipt.key}.json")
+            return False
+
+    def _archive(self, path: Path, receipt: Receipt) -> None:
+        """Archive a file that is new, and its bytes wherever the archive has lost them."""
+        for place in self.places.pop(receipt.file_sha256, ()):
+            self._restore(place, path, receipt.bytes)
+        if receipt.key in self.known:
+            self.landed.known += 1
+        else:
+            self.archive.add(receipt, path)
+            self._note_new(receipt)
+
+    def _note_new(self, receipt: Receipt) -> None:
+        key = self.archive.bytes_key(receipt)
+        self.known[receipt.key], self.sizes[key] = f"{key.rpartition('/')[0]}/{receipt.key}.json", receipt.bytes
         self.revisions[name_hash(receipt.name)] += 1
         self.landed.new.append(receipt)
         if receipt.revision > 1:

@@ -8,7 +8,6 @@ read-only. Any DuckDB client can open it; old storage format, so that older clie
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -16,15 +15,18 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
+from deltalake import DeltaTable
 
 from lake.config import CHECKOUT, read_settings
 from lake.definition_files import read_definitions
 from lake.definitions import Axis, Calibration, Column, Instrument, Mission, Table
 from lake.errors import ConfigurationError, DefinitionError, StorageError
-from lake.ledger import fingerprint
-from lake.reading import data_files, open_table, partitioned, stored_columns
-from lake.store import Lake, writing
+from lake.files import writing
+from lake.ledger import file_list, fingerprint
+from lake.reading import data_files, files_by_day, open_table, partitioned, stored_columns
+from lake.store import Lake
 
+CATALOG = "catalog.duckdb"
 SQL_VIEWS = CHECKOUT / "sql" / "views"
 SQL_TYPES = {
     "bool": "BOOLEAN",
@@ -57,15 +59,34 @@ def open_catalog(lake: Lake) -> duckdb.DuckDBPyConnection:
 
     Where the lake cannot be written, the catalog is built in memory instead.
     """
-    if not lake.root.is_dir():
+    if not lake.storage.is_there():
         raise ConfigurationError(f"{lake.root}: is no lake. Run `swxlake night --inbox DIR`, or give --root.")
-    connection = duckdb.connect()
+    connection = _connected(lake)
     try:
-        refresh(lake)
-        _attach(connection, lake.catalog)
+        if lake.as_of is not None:
+            _build(connection, lake)
+        else:
+            _attach_newest(connection, lake)
     except StorageError:
         _build(connection, lake)
     connection.execute(SESSION)
+    return connection
+
+
+def _attach_newest(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
+    refresh(lake)
+    with lake.storage.local(CATALOG) as path:
+        _attach(connection, path)
+
+
+def _connected(lake: Lake) -> duckdb.DuckDBPyConnection:
+    """A connection that can read the lake's files: DuckDB's own access to S3 is an extension to be downloaded."""
+    connection = duckdb.connect()
+    if (system := lake.storage.arrow) is not None:
+        from fsspec.implementations.arrow import ArrowFSWrapper  # noqa: PLC0415  only for object storage
+
+        kind = type("S3Files", (ArrowFSWrapper,), {"protocol": "s3"})
+        connection.register_filesystem(kind(system))
     return connection
 
 
@@ -83,19 +104,18 @@ def refresh(lake: Lake) -> bool:
     Raises StorageError if it cannot be written.
     """
     signature = _signature(lake)
-    if _stored_signature(lake.catalog) == signature:
+    if _stored_signature(lake) == signature:
         return False
-    with writing(lake.catalog), _duckdb_errors(lake.catalog):
-        lake.root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".catalog-", dir=lake.root) as folder:
-            path = Path(folder) / "catalog.duckdb"
+    with lake.storage.scratch() as folder:
+        path = folder / CATALOG
+        with writing(path), _duckdb_errors(path):
             _write(path, lake, signature)
-            path.replace(lake.catalog)
+        lake.storage.put(CATALOG, path)
     return True
 
 
 def _write(path: Path, lake: Lake, signature: str) -> None:
-    with duckdb.connect() as connection:
+    with _connected(lake) as connection:
         connection.execute(f"ATTACH '{_quoted(str(path))}' AS lake (STORAGE_VERSION 'v1.0.0')")
         connection.execute("USE lake")
         _build(connection, lake)
@@ -113,11 +133,11 @@ def _duckdb_errors(path: Path) -> Iterator[None]:
         raise StorageError(f"{path}: cannot be built ({reason}). Free space or restore what is missing.") from None
 
 
-def _stored_signature(path: Path) -> str | None:
-    if not path.exists():
+def _stored_signature(lake: Lake) -> str | None:
+    if lake.storage.size(CATALOG) is None:
         return None
     try:
-        with duckdb.connect() as connection:
+        with duckdb.connect() as connection, lake.storage.local(CATALOG) as path:
             _attach(connection, path)
             row = connection.execute("SELECT signature FROM main.signature").fetchone()
     except duckdb.Error:
@@ -135,8 +155,9 @@ def _signature(lake: Lake) -> str:
 
 def _version(lake: Lake, table: Table) -> str:
     """The newest entry of a table's log, with its time as a table may be removed and rebuilt; it need not be opened."""
-    newest = max((lake.table_path(table) / "_delta_log").glob("*.json"), default=None)
-    return f"{newest.name} {newest.stat().st_mtime_ns}" if newest else ""
+    log = lake.storage.entries(f"{lake.table_key(table)}/_delta_log/")
+    newest = max((entry for entry in log if entry.key.endswith(".json")), default=None)
+    return f"{newest.key} {newest.modified}" if newest else ""
 
 
 def _tables(lake: Lake) -> list[Table]:
@@ -146,8 +167,13 @@ def _tables(lake: Lake) -> list[Table]:
 def _build(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
     for schema in ("ops", *(mission.name for mission in lake.definitions.missions)):
         connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+    days = []
     for table in _tables(lake):
-        _create_view(connection, lake, table)
+        delta = open_table(lake, table)
+        _create_view(connection, table, delta)
+        if partitioned(table):
+            days += [(table.address, day, file_list(names)) for day, names in files_by_day(delta).items()]
+    _create_days(connection, days)
     for mission, instrument in _instruments(lake):
         for name in sorted({c.name for c in instrument.calibrations}):
             _create_calibration(connection, mission, instrument, name)
@@ -170,17 +196,22 @@ def _run_view(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         raise DefinitionError(f"{path}: {' '.join(str(error).split())}. Correct the view.") from None
 
 
-def _create_view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table) -> None:
+def _create_days(connection: duckdb.DuckDBPyConnection, days: list[tuple[str, date, str]]) -> None:
+    """The table `ops.table_days`: which files each table-day has now, by which ops.runs tells the run that counts."""
+    rows = pl.DataFrame(days, {"table_name": pl.String, "day": pl.Date, "files": pl.String}, orient="row")
+    _create_table(connection, "ops.table_days", rows, "Parquet files of each table-day, as JSON: one row to a day")
+
+
+def _create_view(connection: duckdb.DuckDBPyConnection, table: Table, delta: DeltaTable | None) -> None:
     view = f'"{table.mission}"."{table.name}"'
-    connection.execute(f"CREATE VIEW {view} AS {_select(lake, table)}")
+    connection.execute(f"CREATE VIEW {view} AS {_select(table, delta)}")
     connection.execute(f"COMMENT ON VIEW {view} IS '{_quoted(f'{table.title}: {table.grain}')}'")
     for column in table.columns:
         connection.execute(f"COMMENT ON COLUMN {view}.{_name(column)} IS '{_quoted(column.comment)}'")
 
 
-def _select(lake: Lake, table: Table) -> str:
+def _select(table: Table, delta: DeltaTable | None) -> str:
     """The SELECT of a table's view. Names in it are `Name`s of the definitions, files are quoted."""
-    delta = open_table(lake, table)
     files = data_files(delta) if delta is not None else []
     if not files:
         nothing = ", ".join(f"NULL::{_sql_type(c)} AS {_name(c)}" for c in table.columns)

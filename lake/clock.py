@@ -66,6 +66,7 @@ def _segments(begins: Int64, times: Int64) -> npt.NDArray[np.intp]:
     return np.maximum(np.searchsorted(begins, times, side="right") - 1, 0)
 
 
+@cache
 def tt2000_of_day(day: date) -> int:
     """TT2000 [ns] of the UTC day's first instant."""
     return int(tt2000_from_unix_ns((day - date(1970, 1, 1)).days * DAY_NS))

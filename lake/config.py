@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings: where the lake and the definitions are. From options, then SWXLAKE_* variables, then defaults."""
+"""Settings: where the lake and the definitions are, and how to work. From options, SWXLAKE_* variables, defaults."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -16,34 +17,54 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 class Settings(BaseSettings):
     """Settings of one process.
 
-    root : the folder that holds all state.
+    root : the folder that holds all state, or `s3://bucket/prefix`.
     missions : the folder of definitions.
     settle_seconds : a file that changed less than this long ago is looked at twice before it is taken.
+    workers : processes that decode and transform; 1 does all in this one.
+    dask : address of a Dask scheduler whose workers do it instead.
+    wait_seconds : how long to wait for another process that does the same kind of work.
+    lease_seconds : a lease in object storage that stands still for this long is taken over.
+    s3_timeout_seconds : how long one call to object storage may take.
     """
 
     model_config = SettingsConfigDict(env_prefix="SWXLAKE_", frozen=True)
 
-    root: Path = Path("lakehouse")
+    root: Path | str = Path("lakehouse")
     missions: Path = CHECKOUT / "missions"
     settle_seconds: float = Field(default=1.0, ge=0, le=60)
+    workers: int = Field(default=1, ge=1, le=1024)
+    dask: str | None = None
+    wait_seconds: float = Field(default=3600, ge=0)
+    lease_seconds: float = Field(default=60, gt=0)
+    s3_timeout_seconds: float = Field(default=60, gt=0)
 
 
 def read_settings(root: str | None = None) -> Settings:
     """The settings of this process, `root` taking precedence. Raises ConfigurationError."""
     try:
-        settings = Settings() if root is None else Settings(root=Path(root))
+        settings = Settings() if root is None else Settings(root=root)
     except ValidationError as error:
         first = error.errors()[0]
         name = "SWXLAKE_" + "_".join(str(part) for part in first["loc"]).upper()
         raise ConfigurationError(f"{name}={first['input']!r}: {first['msg']}. Correct or unset it.") from None
-    return settings.model_copy(update={"root": _local_folder(str(root or settings.root))})
+    return settings.model_copy(update={"root": _place(str(root or settings.root))})
 
 
-def _local_folder(root: str) -> Path:
-    if "://" in root or root.startswith(("s3:", "gs:")):
-        raise ConfigurationError(
-            f"lake {root!r}: this version keeps a lake in a folder. Give --root or SWXLAKE_ROOT a path."
-        )
+def _place(root: str) -> Path | str:
+    """An absolute folder, or the address of a prefix in object storage."""
+    if root.startswith("s3:"):
+        return _bucket(root)
+    if "://" in root or root.startswith("gs:"):
+        raise ConfigurationError(f"lake {root!r}: give --root or SWXLAKE_ROOT a folder or s3://bucket/prefix.")
     if any(character in root for character in "*?[]%\n\0"):
         raise ConfigurationError(f"lake {root!r}: the path holds one of * ? [ ] %. Choose a folder without them.")
     return Path(root).expanduser().resolve()
+
+
+def _bucket(root: str) -> str:
+    address = root.rstrip("/")
+    if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9][A-Za-z0-9._=-]*)*", address):
+        raise ConfigurationError(
+            f"lake {root!r}: is no s3://bucket/prefix of letters, digits and . _ = -. Correct --root or SWXLAKE_ROOT."
+        )
+    return address

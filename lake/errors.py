@@ -9,7 +9,9 @@ SwxlakeError
     CalibrationError        no valid calibration for the day, or a bad one       day refused
     TransformError          a transform's result does not match its table        day refused
     TableError              a table cannot be read, written or trusted           exit 1
+        Overtaken           another process wrote the table-day in the meantime  looked at again
     StorageError            a file or folder cannot be read or written           exit 1
+        DamageError         archived bytes are missing or have changed           file left out
     ExportError             a product cannot be made or did not validate         day refused
 
 A message says what is wrong, where, and what to do.
@@ -52,8 +54,16 @@ class TableError(SwxlakeError):
     """A table cannot be read, written or trusted."""
 
 
+class Overtaken(TableError):  # noqa: N818  it is what happened, and nothing is wrong
+    """Another process has written a table-day since it was claimed."""
+
+
 class StorageError(SwxlakeError):
     """A file or folder of the lake cannot be read or written."""
+
+
+class DamageError(StorageError):
+    """The archived bytes of a raw file are missing, cannot be read, or have changed."""
 
 
 class ExportError(SwxlakeError):

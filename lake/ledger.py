@@ -3,39 +3,57 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import secrets
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 import yaml
 
+from lake.clock import utc_now
+from lake.code import find, shapes
 from lake.config import CHECKOUT
 from lake.definitions import Instrument, Mission, Table
-from lake.errors import ConfigurationError, DefinitionError
+from lake.errors import ConfigurationError
 from lake.leap_seconds import LEAP_SECONDS
 from lake.margins import Margin, Seen
-from lake.reading import scan, table_id
+from lake.reading import scan
+from lake.snapshots import Snapshot, Source, snapshot
 from lake.store import Lake
 
-UNPACKERS = CHECKOUT / "ingest" / "unpackers"
+RUN_COLUMNS = ("run_id", "table_name", "day", "started_at", "status", "error", "rows", "content", "depends_on", "files")
+RUN_TIME = "%Y%m%dT%H%M%S.%f"
+TABLE_DAY = ["table_name", "day"]
+
+Run = dict[str, Any]  # a row of ops.runs, of which RUN_COLUMNS may be relied on
 
 
-def new_run_id(now: datetime) -> str:
-    """A run id that sorts by time: `20260801T020000.123456Z-1a2b3c`."""
-    return f"{now:%Y%m%dT%H%M%S.%f}Z-{secrets.token_hex(3)}"
+def new_run_id(now: datetime, after: str = "") -> str:
+    """A run id that sorts by time: `20260801T020000.123456Z-1a2b3c`; behind `after` even if the clock has gone back."""
+    last = after.partition("Z")[0]
+    if last:
+        now = max(now, datetime.strptime(last, RUN_TIME).replace(tzinfo=UTC) + timedelta(microseconds=1))
+    return f"{now:{RUN_TIME}}Z-{secrets.token_hex(3)}"
 
 
-def read_ops(lake: Lake, name: str) -> pl.DataFrame:
-    """The rows of `ops.<name>`; where the table has a key, the newest row of each key, oldest run first."""
+def next_run_id(lake: Lake, *tables: str) -> str:
+    """A run id newer than all in these ops tables, for the books go by the newest. To be asked for under a lease."""
+    newest = [scan(lake, lake.ops(name)).select(pl.col("run_id").max()).collect().item() for name in tables]
+    return new_run_id(utc_now(), max((run_id for run_id in newest if run_id), default=""))
+
+
+def read_ops(lake: Lake, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """The rows of `ops.<name>`; where the table has a key, the newest row of each key, oldest run first.
+
+    `columns` leaves out others; the key and `run_id` must be among them where the table has a key.
+    """
     table = lake.ops(name)
-    frame = scan(lake, table).collect()
+    frame = scan(lake, table).select(columns or pl.all()).collect()
     if not table.key:
         return frame
     return frame.sort("run_id", maintain_order=True).unique(list(table.key), keep="last", maintain_order=True)
@@ -49,7 +67,7 @@ def fingerprint(*parts: object) -> str:
 def l0_definition(mission: Mission, instrument: Instrument) -> str:
     """Fingerprint of everything that decoding depends on; words are left out.
 
-    That is: clock and leap seconds, packet layouts, the code of their unpackers, L0 columns, and the bits of flags.
+    That is: clock and leap seconds, packet layouts, the code that unpacks them, L0 columns, and the bits of flags.
     """
     words = {"description", "unit", "label", "valid_min", "valid_max", "cadence_seconds"}
     packets = [_without(packet.model_dump(mode="json"), words) for packet in instrument.packets]
@@ -58,49 +76,11 @@ def l0_definition(mission: Mission, instrument: Instrument) -> str:
         for t in instrument.tables
         if t.level == "l0"
     ]
-    paths = [UNPACKERS / f"{packet.unpacker}.py" for packet in instrument.packets if packet.unpacker]
-    unpackers = [read_code(path).shape for path in paths if path.exists()]
+    unpackers = {f"ingest.unpackers.{packet.unpacker}" for packet in instrument.packets if packet.unpacker}
+    code = shapes(("ingest.unpack", "lake.clock", *sorted(name for name in unpackers if find(name))), "ingest")
     flags = [(flag.name, flag.bit) for flag in instrument.flags]
     clock = (instrument.clock.model_dump(exclude={"assumed"}), LEAP_SECONDS, str(mission.valid_time))
-    return fingerprint(clock, packets, unpackers, tables, flags)
-
-
-@dataclass(frozen=True)
-class Code:
-    """A module: sha256 without comments and docstrings, and what it imports: modules, with names if `from`."""
-
-    shape: str
-    imported: tuple[tuple[str, tuple[str, ...]], ...]
-
-
-@cache
-def read_code(path: Path) -> Code:
-    """The code of a module; the file is read, not imported, as that might load scientific libraries for nothing.
-
-    Raises: DefinitionError if it is no Python.
-    """
-    tree = _parsed(path)
-    imported: list[tuple[str, tuple[str, ...]]] = []
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and node.body and _is_docstring(node.body[0]):
-            node.body[:] = node.body[1:] or [ast.Pass()]
-        elif isinstance(node, ast.Import):
-            imported += [(alias.name, ()) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            imported.append((node.module, tuple(alias.name for alias in node.names)))
-    return Code(hashlib.sha256(ast.unparse(tree).encode()).hexdigest(), tuple(imported))
-
-
-def _parsed(path: Path) -> ast.Module:
-    try:
-        return ast.parse(path.read_text(encoding="utf-8"))
-    except (SyntaxError, ValueError) as error:
-        line = getattr(error, "lineno", None) or 1
-        raise DefinitionError(f"{path} line {line}: {error}. Correct the code.") from None
-
-
-def _is_docstring(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return fingerprint(clock, packets, code, tables, flags)
 
 
 def _without(value: object, words: set[str]) -> object:
@@ -119,39 +99,53 @@ def table_definition(table: Table) -> str:
     return fingerprint(table.address, columns, axes, flags, table.inputs, table.margins, table.identity, calibrations)
 
 
-def _l0_contents(current: pl.DataFrame) -> dict[tuple[str, date], str]:
-    """Content fingerprint of each L0 table-day: which raw files contributed, decoded with which definition."""
+def _l0_days(current: pl.DataFrame) -> Iterator[tuple[tuple[str, date], list[str], list[str]]]:
+    """Each L0 table-day, which raw files contributed, and decoded with which definition."""
     rows = current.sort("table_name", "day", "file_sha256")
-    grouped = rows.group_by("table_name", "day", maintain_order=True).agg("file_sha256", "definition")
-    return {(t, d): fingerprint(files, definitions) for t, d, files, definitions in grouped.iter_rows()}
+    for table, day, files, definitions in (
+        rows.group_by(TABLE_DAY, maintain_order=True).agg("file_sha256", "definition").iter_rows()
+    ):
+        yield (table, day), files, definitions
 
 
 def current_contents(lake: Lake) -> pl.DataFrame:
     """Rows of ops.contents that were decoded with today's definitions into the tables that are there today."""
-    return _last_decodes(lake).filter(_holds(lake))
+    return decoded_contents(lake)[0]
 
 
 def outdated_contents(lake: Lake) -> pl.DataFrame:
     """Rows of ops.contents about files that have to be decoded again: a definition or a table is another one now."""
-    return _last_decodes(lake).filter(~_holds(lake))
+    return decoded_contents(lake)[1]
 
 
-def incomplete_files(lake: Lake) -> set[str]:
-    """Hashes of decoded files of which a table lacks rows, because it was removed or made anew since."""
-    return set(outdated_contents(lake)["file_sha256"])
+def decoded_contents(lake: Lake) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The current rows of ops.contents and the outdated ones, both as of one moment."""
+    decodes = _last_decodes(lake).with_columns(holds=_holds(lake, _snapshots(lake, built=False)))
+    return decodes.filter("holds").drop("holds"), decodes.filter(~pl.col("holds")).drop("holds")
 
 
 def _last_decodes(lake: Lake) -> pl.DataFrame:
-    """Rows of ops.contents of the newest decoding of each file; an older one may have put rows on other days."""
-    newest = pl.col("run_id") == pl.col("run_id").max().over("file_sha256")
-    return read_ops(lake, "contents").filter(newest).filter(pl.col("rows") > 0)
+    """Rows of ops.contents of the newest decoding of each file; an older one may have put rows on other days.
+
+    The same bytes may have come under the names of two instruments. Each decodes them for itself.
+    """
+    # Rows from before these columns were there have them in the address of their table.
+    mission = pl.coalesce("mission", pl.col("table_name").str.extract(r"^(.+?)\."))
+    instrument = pl.coalesce("instrument", pl.col("table_name").str.extract(r"\.(.+?)_l0_"))
+    rows = read_ops(lake, "contents").with_columns(mission=mission, instrument=instrument)
+    newest = pl.col("run_id") == pl.col("run_id").max().over("mission", "instrument", "file_sha256")
+    return rows.filter(newest).filter(pl.col("rows") > 0)
 
 
-def _holds(lake: Lake) -> pl.Expr:
+def _snapshots(lake: Lake, built: bool) -> dict[str, Snapshot]:
+    """The tables that transforms build, or those of L0, as they are now, by address."""
+    return {t.address: snapshot(lake, t) for t in lake.definitions.tables.values() if bool(t.inputs) == built}
+
+
+def _holds(lake: Lake, tables: Mapping[str, Snapshot]) -> pl.Expr:
     """True for rows of ops.contents whose definition is today's and whose table is the one that is there."""
     today = [l0_definition(mission, i) for mission in lake.definitions.missions for i in mission.instruments]
-    present = [(t.address, table_id(lake, t)) for t in lake.definitions.tables.values() if t.level == "l0"]
-    there = [f"{address} {identity}" for address, identity in present if identity]
+    there = [f"{address} {found.table_id}" for address, found in tables.items() if found.table_id]
     where = pl.concat_str("table_name", "table_id", separator=" ", ignore_nulls=True)
     return pl.col("definition").is_in(today) & where.is_in(there)
 
@@ -161,51 +155,86 @@ def standing_checks(lake: Lake) -> pl.DataFrame:
     return read_ops(lake, "checks").filter(pl.col("run_id") == pl.col("run_id").max().over("table_name", "day"))
 
 
-def last_runs(lake: Lake) -> dict[tuple[str, date], dict[str, Any]]:
-    """The newest row of ops.runs of each table-day, as long as the table that it wrote is there."""
-    rows = read_ops(lake, "runs").sort("run_id", maintain_order=True)
-    newest = rows.unique(["table_name", "day"], keep="last", maintain_order=True)
-    there = {t.address: table_id(lake, t) for t in lake.definitions.tables.values() if t.inputs}
-    newest = newest.filter((pl.col("status") == "failed") | (pl.col("table_id") == _identity(there)))
-    return {(row["table_name"], row["day"]): row for row in newest.iter_rows(named=True)}
+def last_runs(lake: Lake, tables: Iterable[Snapshot] | None = None) -> dict[tuple[str, date], Run]:
+    """The run of each table-day that counts: the one that wrote the files which are there, or a later one that failed.
+
+    So the books cannot tell of other rows than the table has, whoever wrote last and whatever row was lost.
+    """
+    if tables is None:
+        tables = _snapshots(lake, built=True).values()
+    rows = read_ops(lake, "runs", RUN_COLUMNS).sort("run_id", "started_at", maintain_order=True)
+    failed = rows.unique(TABLE_DAY, keep="last").filter(status="failed")
+    wrote = rows.filter(status="done").join(_files_now(tables), on=[*TABLE_DAY, "files"], how="semi")
+    counting = pl.concat([wrote.unique(TABLE_DAY, keep="last").join(failed, on=TABLE_DAY, how="anti"), failed])
+    return {(row["table_name"], row["day"]): row for row in counting.sort(TABLE_DAY).iter_rows(named=True)}
 
 
-def _identity(there: dict[str, str]) -> pl.Expr:
-    return pl.col("table_name").replace_strict(there, default=None, return_dtype=pl.String)
+def _files_now(tables: Iterable[Snapshot]) -> pl.DataFrame:
+    found = [(s.table.address, day, file_list(names)) for s in tables for day, names in s.files.items()]
+    return pl.DataFrame(found, {"table_name": pl.String, "day": pl.Date, "files": pl.String}, orient="row")
+
+
+def file_list(names: Iterable[str]) -> str:
+    """Names of files as ops.runs has them."""
+    return json.dumps(sorted(names))
 
 
 @dataclass
 class Contents:
     """Content fingerprints of table-days and the last run of each; kept up to date while a plan runs.
 
+    `raw` has, for each L0 table-day, the hashes of the files whose rows its content stands for; rows of other files are
+    not in the books yet, and must not be read. `parents` are those that brought what no file before them had.
     `outdated` are L0 table-days whose files have to be decoded again before anything is built from them. `margins` is
-    what ops.margins knows, `read` the margins that were read since.
+    what ops.margins knows, `read` the margins that were read since. `tables` are the tables that all this is about.
     """
 
     known: dict[tuple[str, date], str]
+    raw: dict[tuple[str, date], tuple[str, ...]] = field(default_factory=dict)
+    parents: dict[tuple[str, date], tuple[str, ...]] = field(default_factory=dict)
     outdated: set[tuple[str, date]] = field(default_factory=set)
-    runs: dict[tuple[str, date], dict[str, Any]] = field(default_factory=dict)
+    runs: dict[tuple[str, date], Run] = field(default_factory=dict)
     margins: dict[tuple[str, int, int], Seen] = field(default_factory=dict)
     read: list[Margin] = field(default_factory=list)
+    tables: dict[str, Snapshot] = field(default_factory=dict)
+
+    def copy(self) -> Contents:
+        """The same, for a plan that supposes what will come of its steps."""
+        return replace(self, known=dict(self.known), runs=dict(self.runs))
+
+    def source(self, address: str, day: date) -> Source:
+        """The rows of a table-day that its content stands for; none if it has no content."""
+        files = self.tables[address].files.get(day, ()) if self.known.get((address, day)) else ()
+        raw = self.raw.get((address, day))
+        # A file holds rows of one raw file: as many as the books have are just those.
+        return Source(address, day, files, None if raw is None or len(raw) == len(files) else raw)
 
 
 def read_contents(lake: Lake) -> Contents:
     """Contents of all table-days: L0 from the files that contributed, higher levels from their last good run."""
-    runs = last_runs(lake)
+    # The order matters where others are at work: who builds a day was to claim it before the books were read. Rows of
+    # L0 that came after the books are told by their file, which `raw` does not name.
+    tables = _snapshots(lake, built=True)
+    runs = last_runs(lake, tables.values())
+    decodes, margins = _last_decodes(lake), read_margins(lake)
+    tables |= _snapshots(lake, built=False)
+    decodes = decodes.with_columns(holds=_holds(lake, tables))
+    outdated = set(decodes.filter(~pl.col("holds")).select(TABLE_DAY).iter_rows())
     # A day without rows that had nothing to be made of has no content: nothing depends on it.
     built = {key: str(run["content"]) for key, run in runs.items() if run["status"] == "done" and run["content"]}
-    decodes = _last_decodes(lake).with_columns(holds=_holds(lake))
-    outdated = set(decodes.filter(~pl.col("holds")).select("table_name", "day").iter_rows())
-    return Contents(_l0_contents(decodes.filter("holds")) | built, outdated, runs, read_margins(lake))
+    l0 = list(_l0_days(decodes.filter("holds")))
+    known = {key: fingerprint(files, definitions) for key, files, definitions in l0} | built
+    raw = {key: tuple(files) for key, files, _ in l0}
+    parents = {key: tuple(files) for key, files, _ in _l0_days(decodes.filter("holds", pl.col("new_rows") > 0))}
+    return Contents(known, raw, parents, outdated, runs, margins, tables=tables)
 
 
 def read_margins(lake: Lake) -> dict[tuple[str, int, int], Seen]:
     """What table-days saw of their neighbouring days."""
+    columns = ("source", "start_tt2000", "stop_tt2000", "content", "fingerprint", "files", "run_id")
     return {
-        (row["source"], row["start_tt2000"], row["stop_tt2000"]): Seen(
-            row["content"], row["fingerprint"], tuple(json.loads(row["files"]))
-        )
-        for row in read_ops(lake, "margins").iter_rows(named=True)
+        (source, start, stop): Seen(content, mark, tuple(json.loads(files)))
+        for source, start, stop, content, mark, files, _ in read_ops(lake, "margins", columns).iter_rows()
     }
 
 

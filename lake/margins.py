@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lake.clock import NS, day_bounds
 from lake.definitions import Definitions, Table
-from lake.reading import scan
+from lake.snapshots import Source, rows_of
 from lake.store import Lake
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 EPOCH = "epoch_tt2000"
 ORDER = (EPOCH, "file_sha256", "byte_offset")
 PLANNED = "planned "  # begins the content of a table-day that a plan would build
+UNREADABLE = "cannot be read"  # the fingerprint of a margin that is to be tried again
 
 
 @dataclass(frozen=True)
@@ -64,29 +65,38 @@ def margins(definitions: Definitions, table: Table, day: date) -> Iterator[Margi
             yield Margin(f"margin after {keyword}", keyword, source, day + timedelta(days=1), last, stop)
 
 
-def rows_within(lake: Lake, margin: Margin) -> pl.LazyFrame:
-    """The rows of a margin."""
+def rows_within(lake: Lake, margin: Margin, source: Source) -> pl.LazyFrame:
+    """The rows of a margin, of those of its day."""
     import polars as pl  # noqa: PLC0415  costs a second; decoding does without it
 
-    rows = scan(lake, margin.source, [margin.day])
-    return rows.filter(pl.col(EPOCH).is_between(margin.start, margin.stop, closed="left"))
+    return rows_of(lake, source).filter(pl.col(EPOCH).is_between(margin.start, margin.stop, closed="left"))
 
 
 def seen(lake: Lake, contents: Contents, margin: Margin) -> Seen:
-    """What a margin holds. It is read only if its day has another content than when it was read last."""
+    """What a margin holds. It is read only if its day has another content than when it was read last.
+
+    What cannot be read ends no plan: whoever builds from it will say what is wrong with which file.
+    """
     content = contents.known.get((margin.source.address, margin.day), "")
     if not content or content.startswith(PLANNED):
         return Seen(content, content)
     known = contents.margins.get(margin.key)
     if known is None or known.content != content:
-        known = contents.margins[margin.key] = _read(lake, margin, content)
-        contents.read.append(margin)
+        known = _read(lake, margin, content, contents.source(margin.source.address, margin.day))
+        if known.fingerprint != UNREADABLE:
+            contents.margins[margin.key] = known
+            contents.read.append(margin)
     return known
 
 
-def _read(lake: Lake, margin: Margin, content: str) -> Seen:
+def _read(lake: Lake, margin: Margin, content: str, source: Source) -> Seen:
     """Fingerprint of the rows, whatever order they came in."""
-    found = rows_within(lake, margin).collect()
+    import polars as pl  # noqa: PLC0415
+
+    try:
+        found = rows_within(lake, margin, source).collect()
+    except (pl.exceptions.PolarsError, OSError):
+        return Seen(content, UNREADABLE)
     if found.is_empty():
         return Seen(content, "")
     text = found.sort([name for name in ORDER if name in found.columns], maintain_order=True).write_ndjson()

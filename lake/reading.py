@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -37,6 +38,9 @@ ARROW_TYPES = {
     "date": pa.date32(),
     "timestamp": pa.timestamp("us", "UTC"),
 }
+
+
+READ_ERRORS = (DeltaError, OSError)  # what reading a damaged table raises
 
 
 def partitioned(table: Table) -> bool:
@@ -67,17 +71,44 @@ def _arrow_field(table: Table, column: Column) -> pa.Field:
 
 
 def open_table(lake: Lake, table: Table) -> DeltaTable | None:
-    """The Delta table at its newest version, or None if nothing has been written to it."""
-    path = lake.table_path(table)
-    if not (path / "_delta_log").is_dir():
+    """The Delta table at its newest version, or as the lake is looked at; None if nothing has been written to it."""
+    version = lake.as_of.versions.get(table.address) if lake.as_of else None
+    if lake.as_of is not None and version is None:
+        return None
+    uri = lake.table_uri(table)
+    if isinstance(lake.root, Path) and not Path(uri, "_delta_log").is_dir():
         return None
     try:
-        return DeltaTable(str(path))
+        return _as_it_was(lake, table, DeltaTable(uri, version, storage_options=lake.storage.options))
     except TableNotFoundError:
         return None
     except (DeltaError, OSError) as error:
         reason = one_line(error)
-        raise TableError(f"{path}: cannot be opened ({reason}). Restore it, or remove it and rebuild.") from None
+        raise TableError(f"{uri}: cannot be opened ({reason}). {_remedy(lake)}") from None
+
+
+def _remedy(lake: Lake) -> str:
+    if lake.as_of is not None:
+        return f"The state {lake.as_of.words} is no longer there: the table was removed since, or its old files were."
+    return "Restore it, or remove it and rebuild."
+
+
+def _as_it_was(lake: Lake, table: Table, delta: DeltaTable) -> DeltaTable:
+    """The table, unless it is another one than the state in the past had. Raises TableError then."""
+    identity = lake.as_of.table_ids.get(table.address) if lake.as_of else None
+    if identity is not None and identity != str(delta.metadata().id):
+        words = lake.as_of.words if lake.as_of else ""
+        raise TableError(
+            f"{table.address}: was made anew since {words}; what it held then is gone. Ask without --as-of."
+        )
+    return delta
+
+
+def open_parquet(lake: Lake, uri: str, **options: Any) -> pq.ParquetFile:
+    """A Parquet file of `data_files`, wherever it lies."""
+    system = lake.storage.arrow
+    path = uri if system is None else uri.removeprefix("s3://")
+    return pq.ParquetFile(path, filesystem=system, **options)
 
 
 def one_line(error: BaseException) -> str:
@@ -105,11 +136,20 @@ def data_files(delta: DeltaTable, days: Iterable[date] | None = None) -> list[st
 
 
 def file_sizes(delta: DeltaTable) -> dict[str, int]:
-    """Size in bytes by path of each of a table's Parquet files, as they were committed."""
-    root = Path(unquote(delta.table_uri.removeprefix("file://")))
+    """Size in bytes by path or URI of each of a table's Parquet files, as they were committed."""
+    root = unquote(delta.table_uri.removeprefix("file://")).rstrip("/")
     adds = pa.table(delta.get_add_actions(flatten=True))
-    paths = [str(root / unquote(path)) for path in adds["path"].to_pylist()]
+    paths = [f"{root}/{unquote(path)}" for path in adds["path"].to_pylist()]
     return dict(zip(paths, adds["size_bytes"].to_pylist(), strict=True))
+
+
+def files_by_day(delta: DeltaTable | None) -> dict[date, tuple[str, ...]]:
+    """Names of the Parquet files of each day of an open table."""
+    found: dict[date, list[str]] = {}
+    for uri in delta.file_uris() if delta is not None else ():
+        folder, _, name = uri.rpartition("/")
+        found.setdefault(date.fromisoformat(folder.rpartition("day=")[2]), []).append(name)
+    return {day: tuple(sorted(names)) for day, names in found.items()}
 
 
 def _paths(uris: list[str]) -> list[str]:
@@ -123,16 +163,30 @@ def scan(lake: Lake, table: Table, days: Iterable[date] | None = None) -> pl.Laz
 
     delta = open_table(lake, table)
     files = data_files(delta, days) if delta is not None else []
-    schema = {column.name: _polars_type(column) for column in table.columns}
+    schema = polars_schema(table)
     if delta is None or not files:
         return pl.LazyFrame(schema=schema)
     stored = {name: kind for name, kind in schema.items() if name in stored_columns(delta)}
+    access = parquet_access(lake)
     if partitioned(table):
-        frame = pl.scan_parquet(files, glob=False, hive_partitioning=True, hive_schema={"day": pl.Date})
+        frame = pl.scan_parquet(files, hive_partitioning=True, hive_schema={"day": pl.Date}, **access)
     else:
-        frame = pl.scan_parquet(files, glob=False, schema=stored, missing_columns="insert")
+        frame = pl.scan_parquet(files, schema=stored, missing_columns="insert", **access)
     absent = [pl.lit(None, kind).alias(name) for name, kind in schema.items() if name not in stored]
     return frame.with_columns(absent).select(*schema)
+
+
+def polars_schema(table: Table) -> dict[str, pl.DataType]:
+    """The columns of a table as polars has them."""
+    return {column.name: _polars_type(column) for column in table.columns}
+
+
+def parquet_access(lake: Lake) -> dict[str, Any]:
+    """How polars opens the lake's Parquet files, wherever they lie."""
+    options = lake.storage.options
+    return (
+        {"glob": False} if options is None else {"glob": False, "storage_options": options, "credential_provider": None}
+    )
 
 
 def stored_columns(delta: DeltaTable) -> set[str]:

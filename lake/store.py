@@ -1,40 +1,65 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lake's folders: the immutable raw archive with receipts, the journal, files that appear whole or not at all."""
+"""A lake and its two immutable parts: the raw archive with receipts, and the journal of what cannot be derived."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from lake.definitions import Definitions, Table
-from lake.errors import StorageError
+from lake.errors import DamageError, StorageError
+from lake.files import copy_hashed, sha256_of, writing
+from lake.storage import Storage, open_storage
 
-COPY_BYTES = 1 << 20
+RAW, JOURNAL, DAMAGED = "raw/", "journal/", "damaged/"
+
+
+@dataclass(frozen=True)
+class AsOf:
+    """A state in the past: the version of each Delta table by address, and its words (a release's name, a time).
+
+    A table that is not named did not exist. `table_ids` are the identities that the tables had, where they are known.
+    """
+
+    words: str
+    versions: Mapping[str, int]
+    table_ids: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Lake:
-    """A lake: its root folder and the definitions it is read with."""
+    """A lake: its root, a folder or the address of a prefix in object storage, and the definitions it is read with.
 
-    root: Path
+    With `as_of` its tables are read as they were, and cannot be written.
+    """
+
+    root: Path | str
     definitions: Definitions
+    as_of: AsOf | None = None
 
-    def table_path(self, table: Table) -> Path:
-        """Folder of a Delta table; the name in SQL is the path below tables/."""
-        return self.root / "tables" / table.mission / table.name
+    @cached_property
+    def storage(self) -> Storage:
+        """Where its bytes are."""
+        return open_storage(self.root)
 
-    @property
-    def catalog(self) -> Path:
-        """The DuckDB file with a view for each table; a cache."""
-        return self.root / "catalog.duckdb"
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs; it opens the storage by itself."""
+        return {name: value for name, value in self.__dict__.items() if name != "storage"}
+
+    def table_key(self, table: Table) -> str:
+        """Prefix of a Delta table; the name in SQL is what follows tables/."""
+        return f"tables/{table.mission}/{table.name}"
+
+    def table_uri(self, table: Table) -> str:
+        """Path or URI of a Delta table."""
+        return self.storage.uri(self.table_key(table))
 
     def ops(self, name: str) -> Table:
         """The definition of one of the lake's own tables."""
@@ -78,142 +103,102 @@ class RawArchive:
     """
 
     def __init__(self, lake: Lake) -> None:
-        self.folder = lake.root / "raw"
+        self.storage = lake.storage
 
-    def keys(self) -> dict[str, Path]:
-        """Receipts by key. Names alone: no file is opened."""
-        with reading(self.folder):
-            return {path.stem: path for path in sorted(self.folder.glob("*/*/*/*.json"))}
+    def keys(self) -> dict[str, str]:
+        """Keys of receipts in storage, by the key of the arrival. Names alone: nothing is opened."""
+        return self.listing()[0]
 
-    def receipt(self, path: Path) -> Receipt:
-        """The receipt in a file of `keys`."""
+    def listing(self) -> tuple[dict[str, str], dict[str, int]]:
+        """What `keys` gives, and the sizes of all objects below raw/ by their key, seen at one time."""
+        sizes = {entry.key: entry.bytes for entry in self.storage.entries(RAW)}
+        receipts = (key for key in sizes if key.endswith(".json") and key.count("/") == 4)
+        return {Path(key).stem: key for key in receipts}, sizes
+
+    def receipt(self, key: str) -> Receipt:
+        """The receipt under a key of `keys`."""
         try:
-            return Receipt(**json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError) as error:
-            raise StorageError(f"{path}: is no readable receipt ({error}). Restore it from a backup.") from None
+            return Receipt(**json.loads(self.storage.read(key)))
+        except (ValueError, TypeError) as error:
+            where = self.storage.uri(key)
+            raise StorageError(f"{where}: is no readable receipt ({error}). Restore it from a backup.") from None
 
-    def bytes_path(self, receipt: Receipt) -> Path:
+    def bytes_key(self, receipt: Receipt) -> str:
         """Where the bytes of a receipt are."""
-        return self.folder / receipt.mission / receipt.instrument / receipt.day / receipt.file_sha256
+        return f"{RAW}{receipt.mission}/{receipt.instrument}/{receipt.day}/{receipt.file_sha256}"
 
     def damage(self, receipt: Receipt) -> str | None:
         """What is wrong with the archived bytes of a receipt (missing, unreadable, changed); None if they are whole."""
-        path = self.bytes_path(receipt)
-        remedy = f"Restore {receipt.name} (sha256 {receipt.file_sha256}) from a backup; it is left out until then."
         if receipt.bytes == 0:
             return None
         try:
-            whole = path.stat().st_size == receipt.bytes and sha256_of(path) == receipt.file_sha256
-        except (OSError, StorageError) as error:
-            return f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}). {remedy}"
-        return None if whole else f"{path}: has changed in the archive. {remedy}"
+            with self.local(receipt):
+                return None
+        except StorageError as error:
+            return str(error)
+
+    @contextmanager
+    def local(self, receipt: Receipt) -> Iterator[Path]:
+        """A file with the bytes of a receipt, verified. Raises DamageError if they are missing or have changed."""
+        key = self.bytes_key(receipt)
+        where, size = self.storage.uri(key), self.storage.size(key)
+        remedy = f"Restore {receipt.name} (sha256 {receipt.file_sha256}) from a backup; it is left out until then."
+        if size is None:
+            raise DamageError(f"{where}: cannot be read (No such file or directory). {remedy}")
+        with self.storage.local(key) as path:
+            try:
+                whole = size == receipt.bytes and sha256_of(path) == receipt.file_sha256
+            except StorageError as error:
+                raise DamageError(f"{where}: cannot be read ({error}). {remedy}") from None
+            if not whole:
+                raise DamageError(f"{where}: has changed in the archive. {remedy}")
+            yield path
 
     def add(self, receipt: Receipt, source: Path) -> None:
         """Copy the bytes of `source`, verify them, then write the receipt; a receipt that is there stands.
 
         Raises StorageError; leaves nothing half.
         """
-        target = self.bytes_path(receipt)
-        if not target.exists():
-            with appearing(target, mode=0o444) as file:
-                if _copy(source, file) != receipt.file_sha256:
+        key = self.bytes_key(receipt)
+        if self.storage.size(key) is None:
+            self._add_bytes(key, receipt, source)
+        self.storage.put_new(f"{key.rpartition('/')[0]}/{receipt.key}.json", _json(asdict(receipt)))
+
+    def restore(self, key: str, source: Path) -> str:
+        """Archive the bytes of a hash again; where those that are there were moved to, "" if there are none to keep.
+
+        Raises StorageError, leaving what was there in its place.
+        """
+        with self._copied(source, key.rpartition("/")[2]) as copy:
+            away = self._put_away(key)
+            self.storage.put(key, copy, mode=0o444)
+        return away
+
+    def _put_away(self, key: str) -> str:
+        """Copy an object to damaged/, under its name and the hash of its bytes."""
+        if self.storage.size(key) is None:
+            return ""
+        with self.storage.local(key) as path:
+            try:
+                away = f"{DAMAGED}{key.rpartition('/')[2]}-{sha256_of(path)[:12]}"
+            except StorageError:  # the disk does not give these bytes any more
+                return ""
+            self.storage.put(away, path)
+        return self.storage.uri(away)
+
+    def _add_bytes(self, key: str, receipt: Receipt, source: Path) -> None:
+        with self._copied(source, receipt.file_sha256) as copy:
+            self.storage.put_new(key, copy, mode=0o444)
+
+    @contextmanager
+    def _copied(self, source: Path, digest: str) -> Iterator[Path]:
+        """A verified copy, to be put in place: what has the name of a hash never has other bytes."""
+        with self.storage.scratch() as folder:
+            copy = folder / digest
+            with writing(copy), copy.open("wb") as file:
+                if copy_hashed(source, file) != digest:
                     raise StorageError(f"{source}: changed while it was copied. It will be taken the next time.")
-        path = target.with_name(f"{receipt.key}.json")
-        if not path.exists():
-            write_json(path, asdict(receipt))
-
-
-def _copy(source: Path, target: IO[bytes]) -> str:
-    """Copy all bytes; their sha256. Only what the source does is called an error of reading."""
-    digest = hashlib.sha256()
-    with reading(source):
-        stream = source.open("rb")
-    with stream:
-        while block := _block(source, stream):
-            digest.update(block)
-            target.write(block)
-    return digest.hexdigest()
-
-
-def _block(source: Path, stream: IO[bytes]) -> bytes:
-    with reading(source):
-        return stream.read(COPY_BYTES)
-
-
-def sha256_of(path: Path) -> str:
-    """sha256 of a file's bytes, in hex. Raises StorageError if it cannot be read."""
-    with reading(path), path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusal to read into a StorageError that names the file."""
-    try:
-        yield
-    except OSError as error:
-        place = error.filename or path
-        raise StorageError(f"{place}: {_cause(error)}. Give the right to read it, or check the disk.") from None
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusal to write into a StorageError that names the file."""
-    try:
-        yield
-    except OSError as error:
-        named = str(error.filename or "")
-        place = path if named.endswith(".part") else named or path  # a temporary name tells nobody anything
-        raise StorageError(f"{place}: {_cause(error)}. Free space or give the right to write, then repeat.") from None
-
-
-def _cause(error: OSError) -> str:
-    """The operating system's words; Arrow's errors have only their own."""
-    return error.strerror or " ".join(str(error).split())
-
-
-@contextmanager
-def appearing(target: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
-    """An open file that becomes `target` when the block ends well, synced to disk, and vanishes when it does not."""
-    with writing(target), _temporary(target) as (temporary, file):
-        yield file
-        _finish(file, mode)
-        temporary.replace(target)
-        sync(target.parent)
-
-
-@contextmanager
-def _temporary(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
-    """A file beside `target` that is gone after the block, unless it was renamed."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield Path(name), file
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _finish(file: IO[bytes], mode: int) -> None:
-    """Bytes on disk and rights set, before the file gets its name."""
-    file.flush()
-    os.fchmod(file.fileno(), mode)
-    os.fsync(file.fileno())
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, would survive a power loss."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a small JSON file that appears whole."""
-    with appearing(path) as file:
-        file.write(_json(content))
+            yield copy
 
 
 def _json(content: dict[str, Any]) -> bytes:
@@ -224,35 +209,38 @@ class Journal:
     """journal/<kind>/<key>.json: what cannot be derived. Entries are written once and never changed."""
 
     def __init__(self, lake: Lake) -> None:
-        self.folder = lake.root / "journal"
+        self.storage = lake.storage
 
     def write_once(self, kind: str, key: str, content: dict[str, Any]) -> bool:
-        """Write an entry unless it is there; False if it was. Safe against a second process."""
-        path = self.folder / kind / f"{key}.json"
-        if path.exists():
-            return False
-        with writing(path), _temporary(path) as (temporary, file):
-            file.write(_json(content))
-            _finish(file, 0o644)
-            try:
-                path.hardlink_to(temporary)
-            except FileExistsError:
-                return False
-            sync(path.parent)
-        return True
+        """Write an entry unless it is there; False if it was. Of several processes one succeeds."""
+        return self.storage.put_new(_journal_key(kind, key), _json(content))
+
+    def keys(self, kind: str, prefix: str = "") -> list[str]:
+        """Keys of a kind that begin with `prefix`, in order. Names alone: nothing is opened."""
+        start, end = f"{JOURNAL}{kind}/", ".json"
+        names = (entry.key.removeprefix(start) for entry in self.storage.entries(start + prefix))
+        return [name.removesuffix(end) for name in names if name.endswith(end) and "/" not in name]
+
+    def entry(self, kind: str, key: str) -> dict[str, Any] | None:
+        """An entry, or None if there is none."""
+        path = _journal_key(kind, key)
+        return self._read(path) if self.storage.size(path) is not None else None
 
     def entries(self, kind: str, prefix: str = "") -> dict[str, dict[str, Any]]:
         """Entries of a kind whose key begins with `prefix`, by key."""
-        paths = (path for path in (self.folder / kind).glob("*.json") if path.name.startswith(prefix))
-        return {path.stem: _entry(path) for path in sorted(paths)}
+        return {key: self._read(_journal_key(kind, key)) for key in self.keys(kind, prefix)}
+
+    def _read(self, path: str) -> dict[str, Any]:
+        try:
+            content: dict[str, Any] = json.loads(self.storage.read(path))
+        except ValueError as error:
+            where = self.storage.uri(path)
+            raise StorageError(f"{where}: is no readable entry ({error}). Restore it from a backup.") from None
+        return content
 
 
-def _entry(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise StorageError(f"{path}: is no readable entry ({error}). Restore it from a backup.") from None
-    return content
+def _journal_key(kind: str, key: str) -> str:
+    return f"{JOURNAL}{kind}/{key}.json"
 
 
 def iso_day(day: date) -> str:

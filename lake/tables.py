@@ -7,58 +7,35 @@ nanosecond timestamps reach a table: schemas come from the definitions, never fr
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
 import logging
-import os
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
-from deltalake.transaction import AddAction, RemoveAction
 
+from lake.day_files import DayFiles, Written, day_files, structure
 from lake.definitions import Table
-from lake.errors import TableError
-from lake.packet_definitions import INTEGER_BITS
-from lake.reading import arrow_schema, data_files, one_line, open_table, partitioned, stored_definition
-from lake.store import Lake, iso_day, writing
+from lake.errors import Overtaken, TableError
+from lake.files import writing
+from lake.reading import arrow_schema, one_line, open_table, partitioned, stored_definition
+from lake.store import Lake, iso_day
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 20
-CHECKPOINT_EVERY = "50"  # commits; opening a table stays at a few milliseconds
-ROW_GROUP_VALUES = 1 << 20  # values of the widest column in a row group, about
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a commit added: rows, their days, and a fingerprint of the bytes written."""
-
-    rows: int
-    days: tuple[date, ...]
-    content: str
-
-
-def structure(table: Table) -> str:
-    """Fingerprint of what the stored columns look like: names, types and shapes, but no words."""
-    columns = [(c.name, c.type, table.shape(c), c.ragged) for c in table.columns]
-    return hashlib.sha256(json.dumps(columns).encode()).hexdigest()
-
-
-def keeps_rows(lake: Lake, table: Table) -> bool:
-    """True unless the table was written with another structure, so that the next write makes it anew."""
-    delta = open_table(lake, table)
-    return delta is None or stored_definition(delta) == structure(table)
+REFUSALS = 4  # of one commit, that are not taken as the last word of object storage
+PAUSE_SECONDS = 0.01  # after the first attempt, twice as long after each other one
+LONGEST_PAUSE = 0.2
+CHECKPOINT_EVERY = "10"  # commits: opening a table reads those since, about a millisecond each
+Result = TypeVar("Result")
 
 
 def _created(lake: Lake, table: Table, definition: str) -> DeltaTable:
@@ -69,182 +46,99 @@ def _created(lake: Lake, table: Table, definition: str) -> DeltaTable:
     delta = open_table(lake, table)
     if delta is not None and stored_definition(delta) == definition:
         return delta
-    path = lake.table_path(table)
-    with writing(path), _delta_errors(path), _alone(path):
+    with _delta_errors(lake, table), lake.storage.alone("make"):
         delta = open_table(lake, table)  # another process may have made it in the meantime
         if delta is not None and stored_definition(delta) == definition:
             return delta
-        if delta is not None and not partitioned(table) and _extended(delta, table, definition):
+        if delta is not None and not partitioned(table):
+            _extend(lake, delta, table, definition)
             return delta
-        return DeltaTable.create(
-            str(path),
-            arrow_schema(table),
-            mode="error" if delta is None else "overwrite",
-            partition_by=["day"] if partitioned(table) else None,
-            name=table.address,
-            description=table.title,
-            configuration={"delta.checkpointInterval": CHECKPOINT_EVERY, "swxlake.definition": definition},
-            raise_if_key_not_exists=False,
-        )
+        return _made(lake, table, definition, "error" if delta is None else "overwrite")
 
 
-def _extended(delta: DeltaTable, table: Table, definition: str) -> bool:
-    """Add the columns that a table lacks; False if a column changed its type, which cannot be mended so."""
+def _made(lake: Lake, table: Table, definition: str, mode: Literal["error", "overwrite"]) -> DeltaTable:
+    """Make the table, or take the one that another process has made although we hold the lease: it was taken over."""
+    try:
+        return _make(lake, table, definition, mode)
+    except (DeltaError, OSError):
+        delta = open_table(lake, table)
+        if delta is None or stored_definition(delta) != definition:
+            raise
+        return delta
+
+
+def _make(lake: Lake, table: Table, definition: str, mode: Literal["error", "overwrite"]) -> DeltaTable:
+    if isinstance(lake.root, Path):
+        path = Path(lake.table_uri(table))
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+    # Releases and time travel need the whole log: delta-rs would forget what is older than 30 days.
+    keeps = {"delta.checkpointInterval": CHECKPOINT_EVERY, "delta.enableExpiredLogCleanup": "false"}
+    return DeltaTable.create(
+        lake.table_uri(table),
+        arrow_schema(table),
+        mode=mode,
+        partition_by=["day"] if partitioned(table) else None,
+        name=table.address,
+        description=table.title,
+        configuration={**keeps, "swxlake.definition": definition},
+        storage_options=lake.storage.options,
+        raise_if_key_not_exists=False,
+    )
+
+
+def make_anew(lake: Lake, table: Table) -> bool:
+    """Empty a table and give it another identity, so that everything in it is made again; False if there was none."""
+
+    def make() -> bool:
+        with lake.storage.alone("make"):
+            delta = open_table(lake, table)
+            if delta is not None:
+                _make(lake, table, stored_definition(delta), "overwrite")
+            return delta is not None
+
+    return _repeated(lake, table, make)
+
+
+def _extend(lake: Lake, delta: DeltaTable, table: Table, definition: str) -> None:
+    """Add the columns that a table lacks. Raises TableError if a column changed its type: the rows would be lost."""
     wanted = Schema.from_arrow(arrow_schema(table)).fields
     stored = {f.name: f.type for f in delta.schema().fields}
-    if any(stored.get(f.name, f.type) != f.type for f in wanted):
-        return False
+    changed = [f.name for f in wanted if stored.get(f.name, f.type) != f.type]
+    if changed:
+        raise TableError(
+            f"{lake.table_uri(table)}: holds another type of {', '.join(changed)} than its definition. "
+            "Give each its former type in the definition, or another name."
+        )
     missing = [f for f in wanted if f.name not in stored]
     if missing:
         delta.alter.add_columns(missing)
     delta.alter.set_table_properties({"swxlake.definition": definition}, raise_if_not_exists=False)
-    return True
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """One process at a time makes a table: making it anew would wipe what another has just written."""
-    path.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _delta_errors(path: Path) -> Iterator[None]:
+def _delta_errors(lake: Lake, table: Table) -> Iterator[None]:
     try:
         yield
     except CommitFailedError:
         raise
     except (DeltaError, OSError) as error:
         raise TableError(
-            f"{path}: cannot be written ({one_line(error)}). Free space or give the right to write, then repeat."
+            f"{lake.table_uri(table)}: cannot be written ({one_line(error)}). {write_remedy(lake)}, then repeat."
         ) from None
 
 
-class DayFiles:
-    """Parquet files of one table being written, one for each day; nothing is visible before the commit."""
-
-    def __init__(self, lake: Lake, table: Table, definition: str | None = None) -> None:
-        self.lake, self.table = lake, table
-        self.definition = definition or structure(table)
-        self.path = lake.table_path(table)
-        self.schema = arrow_schema(table, stored=True)
-        self.writers: dict[date | None, pq.ParquetWriter] = {}
-        self.paths: dict[date | None, Path] = {}
-        self.rows: dict[date | None, int] = {}
-        self.offered = False
-
-    def write(self, rows: pa.Table, day: date | None) -> None:
-        """Add rows (without the column `day`) to the file of a day. The columns must be those of the definition."""
-        if day not in self.writers:
-            self._open(day, rows.schema)
-        with writing(self.paths[day]):
-            self.writers[day].write_table(rows, row_group_size=_row_group_rows(self.table))
-        self.rows[day] += rows.num_rows
-
-    def _open(self, day: date | None, schema: pa.Schema) -> None:
-        self._check(schema)
-        folder = self.path / f"day={iso_day(day)}" if day else self.path
-        path = folder / f"part-{uuid.uuid4()}.parquet"
-        self.paths[day], self.rows[day] = path, 0
-        with writing(path):
-            folder.mkdir(parents=True, exist_ok=True)
-            self.writers[day] = pq.ParquetWriter(path, schema, **parquet_options(self.table))
-
-    def _check(self, schema: pa.Schema) -> None:
-        """The columns must be those of the definition; text that repeats may come as a dictionary."""
-        given = {f.name: f.type.value_type if pa.types.is_dictionary(f.type) else f.type for f in schema}
-        wanted = dict(zip(self.schema.names, self.schema.types, strict=True))
-        odd = sorted(name for name in given | wanted if given.get(name) != wanted.get(name))
-        if odd or schema.names != self.schema.names:
-            shown = ", ".join(f"{n} is {given.get(n, 'missing')}, not {wanted.get(n, 'defined')}" for n in odd)
-            raise TableError(
-                f"{self.table.address}: the rows do not fit the definition ({shown or 'columns in another order'}). "
-                "Correct what makes them, or the definition."
-            )
-
-    def close(self) -> None:
-        """Finish the files, synced to disk."""
-        for day, writer in self.writers.items():
-            with writing(self.paths[day]):
-                writer.close()
-                with self.paths[day].open("rb+") as file:
-                    os.fsync(file.fileno())
-
-    def discard(self) -> None:
-        """Remove files that were never committed. What a commit has made visible stays, however it ended."""
-        visible = set(self._visible())
-        for day, path in self.paths.items():
-            writer = self.writers.get(day)
-            if writer is not None and writer.is_open:
-                with suppress(OSError):  # a full disk: the file goes anyway
-                    writer.close()
-            if str(path) not in visible:
-                path.unlink(missing_ok=True)
-
-    def committed(self) -> bool:
-        """True if all files are visible in the newest version of the table."""
-        return {str(path) for path in self.paths.values()} <= set(self._visible())
-
-    def _visible(self) -> list[str]:
-        delta = open_table(self.lake, self.table) if self.offered else None
-        return data_files(delta) if delta is not None else []
-
-    def written(self) -> Written:
-        """Rows, days and content fingerprint of the finished files."""
-        digest = hashlib.sha256()
-        for day in sorted(self.paths, key=str):
-            with self.paths[day].open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        days = tuple(sorted(day for day in self.paths if day))
-        return Written(sum(self.rows.values()), days, digest.hexdigest())
-
-    def adds(self) -> list[AddAction | RemoveAction]:
-        """The Delta actions that make the files visible."""
-        return [self._add(day, path) for day, path in self.paths.items()]
-
-    def _add(self, day: date | None, path: Path) -> AddAction:
-        status = path.stat()
-        return AddAction(
-            path=path.relative_to(self.path).as_posix(),
-            size=status.st_size,
-            partition_values={"day": iso_day(day)} if day else {},
-            modification_time=status.st_mtime_ns // 1_000_000,
-            data_change=True,
-            stats=json.dumps({"numRecords": self.rows[day]}),
-        )
-
-
-def _row_group_rows(table: Table) -> int:
-    widest = max((int(np.prod(table.shape(c), dtype=np.int64)) for c in table.columns), default=1)
-    return max(64, ROW_GROUP_VALUES // max(1, widest))
-
-
-def parquet_options(table: Table) -> dict[str, Any]:
-    """zstd 1, dictionaries on narrow columns and lists of counts, delta packing on counters and times.
-
-    That is smallest and nearly fastest; on lists of floats a dictionary would seldom pay.
-    """
-    columns = [c for c in table.columns if not c.is_list and not (partitioned(table) and c.name == "day")]
-    dictionary = [c.name for c in columns if c.type in ("bool", "int8", "string")]
-    counts = [f"{c.name}.list.element" for c in table.columns if c.is_list and c.type in INTEGER_BITS]
-    packed = [c.name for c in columns if c.type in ("int16", "int32", "int64", "timestamp", "date")]
-    return {
-        "compression": "zstd",
-        "compression_level": 1,
-        "use_dictionary": counts + [name for name in dictionary if table.by_name[name].type != "bool"],
-        "column_encoding": dict.fromkeys(packed, "DELTA_BINARY_PACKED"),
-        "store_schema": False,  # dictionaries are a matter of writing only
-        "write_statistics": [c.name for c in columns],
-    }
+def write_remedy(lake: Lake) -> str:
+    """What to do where a table cannot be written."""
+    if isinstance(lake.root, Path):
+        return "Free space or give the right to write"
+    return "Check the bucket, the rights and the network"
 
 
 def append(lake: Lake, files: DayFiles, app_id: str) -> bool:
     """Commit the files once under the application transaction `app_id`; False if that had been done before.
+
+    `files.table_id` is then the identity of the table that was committed to, or in which the transaction was found.
 
     The version is checked and the commit made through one handle, so that a second process with the same id conflicts
     instead of doubling the rows (facts on delta-rs: a transaction alone does not deduplicate).
@@ -270,12 +164,54 @@ def _transaction_id(delta: DeltaTable, app_id: str) -> str:
     return f"{app_id}@{delta.metadata().id}"
 
 
-def replace(lake: Lake, files: DayFiles, day: date, properties: dict[str, str]) -> None:
-    """Commit the files in place of all rows of a day."""
+@dataclass(frozen=True)
+class Claim:
+    """A table-day before its inputs were read: how often it had been written, and in which making of the table."""
+
+    table: Table
+    day: date
+    table_id: str
+    version: int
+
+    def expected(self, delta: DeltaTable) -> int:
+        """The version that the day has in a table now, if nobody wrote it since; a table made anew begins at 0."""
+        return self.version if str(delta.metadata().id) == self.table_id else 0
+
+
+def claim_day(lake: Lake, table: Table, day: date) -> Claim:
+    """Note the state of a table-day. To be done before anything is read that it is made from."""
+    return claim_of(open_table(lake, table), table, day)
+
+
+def claim_of(delta: DeltaTable | None, table: Table, day: date) -> Claim:
+    """The claim to a day of a table as it is open; None if there was no table."""
+    if delta is None:
+        return Claim(table, day, "", 0)
+    return Claim(table, day, str(delta.metadata().id), _day_version(delta, day))
+
+
+def _day_version(delta: DeltaTable, day: date) -> int:
+    return delta.transaction_version(_transaction_id(delta, _of_day(day))) or 0
+
+
+def _of_day(day: date) -> str:
+    return f"day/{iso_day(day)}"
+
+
+def replace(lake: Lake, files: DayFiles, claim: Claim, properties: dict[str, str]) -> None:
+    """Commit the files in place of all rows of a day. Raises Overtaken if the day was written since it was claimed.
+
+    The day's number of writes rises as an application transaction: without it, two processes that replace a day that
+    is still empty do not conflict in delta-rs, and its rows are there twice.
+    """
 
     def commit(delta: DeltaTable) -> bool:
-        filters = [("day", "=", iso_day(day))]
-        _commit(delta, files, "overwrite", filters, CommitProperties(custom_metadata=properties))
+        version = _day_version(delta, claim.day)
+        if version != claim.expected(delta):
+            raise Overtaken(f"{claim.table.address}@{claim.day}: another process has written it. Repeat.")
+        transaction = Transaction(_transaction_id(delta, _of_day(claim.day)), version + 1)
+        kept = CommitProperties(custom_metadata=properties, app_transactions=[transaction])
+        _commit(delta, files, "overwrite", [("day", "=", iso_day(claim.day))], kept)
         return True
 
     _committed(lake, files, commit)
@@ -289,6 +225,7 @@ def _commit(
     properties: CommitProperties,
 ) -> None:
     partition_by = ["day"] if partitioned(files.table) else None
+    files.sent = True
     delta.create_write_transaction(
         files.adds(),
         mode,
@@ -301,19 +238,54 @@ def _commit(
 
 def _committed(lake: Lake, files: DayFiles, commit: Callable[[DeltaTable], bool]) -> bool:
     files.offered = True
-    for _ in range(ATTEMPTS):
+
+    def attempt() -> bool:
         try:
             delta = _created(lake, files.table, files.definition)
-            with _delta_errors(files.path):
-                return commit(delta)
-        except CommitFailedError:
-            continue  # another process committed: look again with a fresh handle
+            table_id = str(delta.metadata().id)
+            with _delta_errors(lake, files.table):
+                done = commit(delta)
         except TableError as error:
             if not files.committed():
                 raise
-            log.warning("commit table=%s written, but %s", files.table.address, error)  # a checkpoint failed after it
+            if not isinstance(error, Overtaken):  # by our own commit: its answer was lost
+                log.warning("commit table=%s written, but %s", files.table.address, error)
             return True
-    raise TableError(f"{files.path}: {ATTEMPTS} commits in a row met another writer. Repeat when it has finished.")
+        files.table_id = table_id
+        return done or (files.sent and files.committed())  # what was found may be our own: its answer was lost
+
+    return _repeated(lake, files.table, attempt)
+
+
+def _repeated(lake: Lake, table: Table, attempt: Callable[[], Result]) -> Result:
+    """What an attempt at a commit gives. Repeated, with growing pauses, when another process committed first."""
+    if lake.as_of is not None:
+        raise TableError(f"{table.address}: cannot be written as of {lake.as_of.words}. Ask without --as-of.")
+    for number in range(ATTEMPTS):
+        try:
+            with _delta_errors(lake, table):
+                return attempt()
+        except CommitFailedError:
+            pass  # the next attempt looks again with a fresh handle
+        except Overtaken:
+            raise
+        except TableError:
+            if _is_final(lake, number):
+                raise
+        time.sleep(min(LONGEST_PAUSE, PAUSE_SECONDS * 2**number))
+    raise _crowded(lake, table)
+
+
+def _is_final(lake: Lake, attempt: int) -> bool:
+    """True if a refused commit is not tried again. In object storage a call may fail by chance; what it may have
+    written nevertheless is seen by the next attempt.
+    """
+    return isinstance(lake.root, Path) or attempt >= REFUSALS
+
+
+def _crowded(lake: Lake, table: Table) -> TableError:
+    uri = lake.table_uri(table)
+    return TableError(f"{uri}: {ATTEMPTS} commits in a row met another writer. Repeat when it has finished.")
 
 
 def replace_day(
@@ -323,25 +295,19 @@ def replace_day(
     rows: pa.Table | Iterable[pa.Table],
     properties: dict[str, str],
     definition: str | None = None,
+    claim: Claim | None = None,
 ) -> Written:
-    """Replace one day of a table by `rows` (without the column `day`), in one piece or several, in one commit."""
+    """Replace one day of a table by `rows` (without the column `day`), in one piece or several, in one commit.
+
+    Raises Overtaken if the day was written since it was claimed (default: now).
+    """
+    claim = claim or claim_day(lake, table, day)
     with day_files(lake, table, definition) as files:
         for piece in [rows] if isinstance(rows, pa.Table) else rows:
             files.write(piece, day)
         files.close()
-        replace(lake, files, day, properties)
+        replace(lake, files, claim, properties)
         return files.written()
-
-
-@contextmanager
-def day_files(lake: Lake, table: Table, definition: str | None = None) -> Iterator[DayFiles]:
-    """Files to be written and committed inside the block; removed again if the block fails."""
-    files = DayFiles(lake, table, definition)
-    try:
-        yield files
-    except BaseException:
-        files.discard()
-        raise
 
 
 @dataclass
@@ -380,17 +346,17 @@ def append_ops(lake: Lake, name: str, rows: list[dict[str, Any]], app_id: str | 
 
 
 def replace_ops(lake: Lake, name: str, rows: list[dict[str, Any]], predicate: str) -> None:
-    """Replace the rows of `ops.<name>` for which the predicate (SQL of checked names and dates only) holds."""
+    """Replace the rows of `ops.<name>` for which the predicate (SQL of checked names and dates only) holds.
+
+    delta-rs itself refuses it if another process has added such rows in the meantime, also where there were none.
+    """
     from deltalake import write_deltalake  # noqa: PLC0415  next to its single use
 
     table = lake.ops(name)
-    path = lake.table_path(table)
     data = ops_arrow(table, rows)
-    for _ in range(ATTEMPTS):
-        try:
-            delta = _created(lake, table, structure(table))
-            with _delta_errors(path):
-                return write_deltalake(delta, data, mode="overwrite", predicate=predicate)
-        except CommitFailedError:
-            continue
-    raise TableError(f"{path}: {ATTEMPTS} commits in a row met another writer. Repeat when it has finished.")
+
+    def write() -> None:
+        delta = _created(lake, table, structure(table))
+        write_deltalake(delta, data, mode="overwrite", predicate=predicate, storage_options=lake.storage.options)
+
+    _repeated(lake, table, write)

@@ -11,7 +11,7 @@ import polars as pl
 
 from lake.clock import utc_now
 from lake.definitions import Table
-from lake.ledger import Contents, fingerprint, read_contents, read_ops, standing_checks
+from lake.ledger import Contents, fingerprint, next_run_id, read_contents, read_ops, standing_checks
 from lake.reading import scan
 from lake.store import Lake
 from lake.tables import append_ops
@@ -41,9 +41,21 @@ class Due:
 
 
 def check_all(
-    lake: Lake, run_id: str, tables: list[Table] | None = None, days: set[date] | None = None, force: bool = False
+    lake: Lake,
+    run_id: str | None = None,
+    tables: list[Table] | None = None,
+    days: set[date] | None = None,
+    force: bool = False,
 ) -> Checked:
-    """Judge every table-day that changed since it was judged, or whose rules changed."""
+    """Judge every table-day that changed since it was judged, or whose rules changed.
+
+    Raises StorageError if another process transforms, judges or exports all the while.
+    """
+    with lake.storage.alone("build"):
+        return _check(lake, run_id or next_run_id(lake, "checks", "metrics"), tables, days, force)
+
+
+def _check(lake: Lake, run_id: str, tables: list[Table] | None, days: set[date] | None, force: bool) -> Checked:
     contents, checked = read_contents(lake), Checked()
     gaps, quarantine = read_ops(lake, "gaps"), read_ops(lake, "quarantine")
     judged = set(standing_checks(lake).select("table_name", "day", "content", "rules").iter_rows())

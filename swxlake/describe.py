@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a table is, and how one of its days came to be, back to byte ranges of raw files."""
+"""What a table is, and how one of its days came to be, back to byte ranges of raw files, and on to what follows."""
 
 from __future__ import annotations
 
@@ -9,11 +9,37 @@ from typing import Any
 import polars as pl
 
 from lake.definitions import Axis, Table
+from lake.errors import ConfigurationError
 from lake.ledger import current_contents, read_margins, read_ops, standing_checks
 from lake.margins import files_of_margins
 from lake.reading import scan
 from lake.store import Lake
+from swxlake.cli_options import parse_day, similar
+from swxlake.descent import descendants_of_day, describe_calibration, describe_product, describe_raw_file
 from swxlake.outcome import Outcome
+
+
+def describe(lake: Lake, name: str) -> Outcome:
+    """What is known of a table, a table-day (`table@day`), a raw file, a calibration or a product's file.
+
+    Raw files and calibrations go by their names or by their sha256, of which eight digits are enough.
+    Raises ConfigurationError, with similar names, if there is nothing of that name.
+    """
+    address, _, day = name.partition("@")
+    tables = {table.address: table for table in (*lake.definitions.tables.values(), *lake.definitions.ops)}
+    if address in tables:
+        table = tables[address]
+        return describe_day(lake, table, parse_day(day)) if day else describe_table(lake, table)
+    for kind in (describe_product, describe_raw_file, describe_calibration):
+        if (outcome := kind(lake, name)) is not None:
+            return outcome
+    known = [*tables, *read_ops(lake, "files")["name"], *(path.rpartition("/")[2] for path in _paths(lake))]
+    hint = similar(address, known if "." in name else list(tables))
+    raise ConfigurationError(f"there is no table, raw file, calibration or product {name!r}.{hint}")
+
+
+def _paths(lake: Lake) -> list[str]:
+    return read_ops(lake, "exports")["path"].unique().to_list()
 
 
 def describe_table(lake: Lake, table: Table) -> Outcome:
@@ -97,6 +123,7 @@ def describe_day(lake: Lake, table: Table, day: date) -> Outcome:
         "runs": _rows(lake, "runs", "table_name", table, day, ["run_id", "reason", "rows", "status", "error"])[-5:],
         "raw files": _files(lake, table, day),
         "raw files of neighbouring days": _files_beside(lake, table, day),
+        "descends from it": descendants_of_day(lake, table, day) if table.mission != "ops" else [],
     }
     outcome.tables = {title: rows for title, rows in sections.items() if rows}
     assumptions = lake.definitions.assumptions(table, day) if table.mission != "ops" else ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib
 import os
-import shutil
+import secrets
 import sys
 from collections.abc import Callable
 from datetime import date
@@ -15,8 +15,10 @@ from pathlib import Path
 from lake.definitions import Table
 from lake.errors import StorageError, SwxlakeError, TableError
 from lake.ledger import release
+from lake.maintenance import parquet_files
 from lake.reading import file_sizes, open_table
-from lake.store import Lake, RawArchive
+from lake.storage import LOCKS
+from lake.store import RAW, Lake, RawArchive
 from swxlake.outcome import Outcome
 
 FREE_BYTES = 1 << 30
@@ -65,17 +67,14 @@ def _unpackers(lake: Lake) -> str:
 
 
 def _transforms(lake: Lake) -> str:
-    engine = importlib.import_module("transforms.engine")
-    tables = engine.ordered(lake)
+    tables = importlib.import_module("transforms.plan").built_tables(lake)
     for table in tables:
-        engine.transform_of(table)
+        importlib.import_module("transforms.code").transform_of(table)
     return f"a function for each of {len(tables)} tables"
 
 
 def _calibrations(lake: Lake) -> str:
-    return (
-        f"{importlib.import_module('transforms.engine').try_calibrations(lake)} table-days without rows could be made"
-    )
+    return f"{importlib.import_module('transforms.day').try_calibrations(lake)} table-days without rows could be made"
 
 
 def _products(lake: Lake) -> str:
@@ -92,12 +91,13 @@ def _products(lake: Lake) -> str:
 
 
 def _storage(lake: Lake) -> str:
-    place = _existing(lake.root)
-    if not os.access(place, os.W_OK):
+    if isinstance(lake.root, Path) and not os.access(place := _existing(lake.root), os.W_OK):
         raise StorageError(f"{place}: cannot be written. Give the right to write, or choose another --root.")
-    free = shutil.disk_usage(place).free
+    free = lake.storage.free_bytes()
+    if free is None:
+        return f"{lake.root}: {_conditional_writes(lake)}"
     if free < FREE_BYTES:
-        raise StorageError(f"{place}: only {free >> 20} MiB are free. Make room before the night.")
+        raise StorageError(f"{lake.root}: only {free >> 20} MiB are free. Make room before the night.")
     return f"{lake.root}: writable, {free >> 30} GiB free"
 
 
@@ -105,15 +105,31 @@ def _existing(path: Path) -> Path:
     return path if path.exists() else _existing(path.parent)
 
 
+def _conditional_writes(lake: Lake) -> str:
+    """Raises StorageError if a second writer would overwrite what the first one wrote: commits would be lost."""
+    key = f"{LOCKS}/doctor-{secrets.token_hex(8)}"
+    try:
+        lake.storage.put_new(key, b"first")
+        if lake.storage.put_new(key, b"second") or lake.storage.read(key) != b"first":
+            raise StorageError(
+                f"{lake.root}: the endpoint ignores conditional writes (If-None-Match), so that commits and versions "
+                "would be lost. Use an endpoint that honours them."
+            )
+    finally:
+        lake.storage.remove(key)
+    return "writable, honours conditional writes"
+
+
 def _archive(lake: Lake) -> str:
-    """Sizes only; contents are verified when a file is decoded again."""
+    """Sizes only; contents are verified when a file is decoded again, and by fsck."""
     archive = RawArchive(lake)
-    receipts = [archive.receipt(path) for path in archive.keys().values()]
+    sizes = {entry.key: entry.bytes for entry in lake.storage.entries(RAW)}
+    receipts = [archive.receipt(key) for key in archive.keys().values()]
     for receipt in receipts:
-        path = archive.bytes_path(receipt)
-        if receipt.bytes and (not path.is_file() or path.stat().st_size != receipt.bytes):
+        key = archive.bytes_key(receipt)
+        if receipt.bytes and sizes.get(key) != receipt.bytes:
             remedy = f"Put {receipt.name} into the inbox again, or restore it from a backup."
-            raise StorageError(f"{path}: is missing or cut short. {remedy}")
+            raise StorageError(f"{lake.storage.uri(key)}: is missing or cut short. {remedy}")
     return f"{len(receipts)} raw files, all there in full size"
 
 
@@ -128,8 +144,9 @@ def _whole(lake: Lake, table: Table) -> bool:
     delta = open_table(lake, table)
     if delta is None:
         return False
+    there = {entry.key: entry.bytes for entry in parquet_files(lake, table)}
     for path, size in file_sizes(delta).items():
-        if not Path(path).is_file() or Path(path).stat().st_size != size:
-            remedy = f"Remove {lake.table_path(table)}; the next night makes the table again."
+        if there.get(lake.storage.key(path)) != size:
+            remedy = f"Remove {lake.table_uri(table)}; the next night makes the table again."
             raise TableError(f"{path}: is missing or cut short. {remedy}")
     return True

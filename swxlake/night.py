@@ -7,6 +7,8 @@ itself, and makes the exit code 1.
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -18,13 +20,31 @@ from lake.clock import utc_now
 from lake.config import Settings
 from lake.definitions import Table
 from lake.errors import ConfigurationError
-from lake.ledger import new_run_id, outdated_contents
+from lake.ledger import outdated_contents, read_contents
 from lake.store import Lake
 from quality.checks import check_all
 from swxlake.outcome import Outcome
-from transforms.engine import build_all, plan_all
+from swxlake.progress import Progress, bar
+from transforms import engine
+from transforms.engine import Built, build_all
+from transforms.plan import plan_all, plan_hash
 
 SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who does the work (None: this process), and whether a bar shows how far it is."""
+
+    executor: Executor | None = None
+    shown: bool = False
+
+    def bar(self, title: str) -> AbstractContextManager[Progress | None]:
+        """What is to be told about the progress of the block."""
+        return bar(title, self.shown)
+
+
+ALONE = Crew()
 
 
 @dataclass(frozen=True)
@@ -36,30 +56,34 @@ class Selection:
     force: bool = False
 
 
-def run_night(lake: Lake, settings: Settings, inbox: Path | None) -> Outcome:
+def run_night(lake: Lake, settings: Settings, inbox: Path | None, crew: Crew = ALONE) -> Outcome:
     """All stages in order."""
-    outcome = ingest(lake, settings, [inbox] if inbox else [])
+    outcome = ingest(lake, settings, [inbox] if inbox else [], crew)
     everything = Selection()
-    for stage in (transform, check, export):
-        outcome.include(stage(lake, everything))
+    outcome.include(transform(lake, everything, crew))
+    outcome.include(check(lake, everything))
+    outcome.include(export(lake, everything))
     return outcome
 
 
-def ingest(lake: Lake, settings: Settings, paths: list[Path]) -> Outcome:
+def ingest(lake: Lake, settings: Settings, paths: list[Path], crew: Crew = ALONE) -> Outcome:
     """Land files and decode what is not decoded yet. Raises ConfigurationError if a path does not exist."""
     for path in paths:
         if not path.exists():
             raise ConfigurationError(f"{path}: does not exist. Give a file or a folder that does.")
-    intake = take_in(lake, paths, new_run_id(utc_now()), utc_now(), settings.settle_seconds)
+    with crew.bar("ingest") as progress:
+        intake = take_in(lake, paths, None, utc_now(), settings.settle_seconds, crew.executor, progress)
     refresh(lake)
     outcome = Outcome(facts={"ingest": _intake_facts(intake)})
     landed = intake.landed
     outcome.notes += [f"{path.name}: still growing; it will be taken the next time" for path in landed.growing]
     outcome.notes += [f"{name}: holds no byte; recorded as empty" for name in intake.empty]
+    outcome.notes += landed.restored
     outcome.notes += _missing(intake)
     outcome.problems += [f"{item.path.name}: {item.message}" for item in landed.refused]
     outcome.problems += landed.unreadable
     outcome.problems += intake.damaged
+    outcome.problems += _first(intake.lost, "run `swxlake fsck`")
     outcome.problems += [
         f"{receipt.name}: same name, other bytes; both kept, this is revision {receipt.revision}"
         for receipt in landed.revisions
@@ -94,22 +118,57 @@ def _missing(intake: Intake) -> list[str]:
 
 
 def _quarantined(intake: Intake) -> list[str]:
-    shown = [
+    lines = [
         f"{name}: {length} bytes at offset {offset} quarantined as {reason}"
-        for name, reason, offset, length in intake.quarantined[:SHOWN]
+        for name, reason, offset, length in intake.quarantined
     ]
-    more = len(intake.quarantined) - SHOWN
-    return [*shown, f"and {more} more stretches; see ops.quarantine"] if more > 0 else shown
+    return _first(lines, "see ops.quarantine", " stretches")
 
 
-def transform(lake: Lake, selection: Selection) -> Outcome:
+def _first(lines: list[str], where: str, what: str = "") -> list[str]:
+    """As many lines as are read, and where the others are."""
+    more = len(lines) - SHOWN
+    return [*lines[:SHOWN], f"and {more} more{what}; {where}"] if more > 0 else lines
+
+
+def transform(lake: Lake, selection: Selection, crew: Crew = ALONE) -> Outcome:
     """Build every table-day that is out of date."""
     tables = _with_transform(selection.tables)
-    built = build_all(lake, new_run_id(utc_now()), tables, selection.days, selection.force)
+    with crew.bar("transform") as progress:
+        built = build_all(
+            lake,
+            tables=tables,
+            days=selection.days,
+            force=selection.force,
+            executor=crew.executor,
+            progress=progress,
+        )
+    return _built(lake, built)
+
+
+def rebuild(lake: Lake, settings: Settings, selection: Selection, why: str, crew: Crew = ALONE) -> Outcome:
+    """Make the days of one table again although nothing changed, and what follows from them; the journal keeps why.
+
+    A table of level 0 is decoded again from raw/, as a whole.
+    """
+    (table,) = selection.tables or []
+    with crew.bar("rebuild") as progress:
+        built = engine.rebuild(lake, None, table, why, selection.days, executor=crew.executor, progress=progress)
+    if table.inputs:
+        return _built(lake, built)
+    outcome = ingest(lake, settings, [], crew)
+    outcome.include(transform(lake, Selection(), crew))
+    return outcome
+
+
+def _built(lake: Lake, built: Built) -> Outcome:
+    """What came of a plan."""
     refresh(lake)
     rows = sum(rows for _, rows in built.done)
     facts = {"table_days_built": len(built.done), "rows": rows, "failed": len(built.failed)}
     outcome = Outcome(facts={"transform": facts})
+    if built.done or built.failed:
+        outcome.facts["plan_hash"] = built.plan
     outcome.notes += _outdated(lake)
     outcome.problems += [_named(f"{step.table.address}@{step.day}", error) for step, error in built.failed]
     return outcome
@@ -122,15 +181,22 @@ def _named(place: str, error: str) -> str:
 
 def transform_plan(lake: Lake, selection: Selection) -> Outcome:
     """What `transform` would build, and why."""
-    steps = plan_all(lake, _with_transform(selection.tables), selection.days, selection.force)
+    contents = read_contents(lake)
+    steps = plan_all(lake, _with_transform(selection.tables), selection.days, selection.force, contents)
     rows = [{"table": step.table.address, "day": step.day, "reason": step.reason} for step in steps]
-    tables = {"plan": rows} if rows else {}
-    return Outcome(facts={"transform": {"table_days_to_build": len(rows)}}, tables=tables, notes=_outdated(lake))
+    outcome = Outcome(facts={"transform": {"table_days_to_build": len(rows)}}, notes=_waiting(len(contents.outdated)))
+    if rows:
+        outcome.tables["plan"] = rows
+        outcome.facts["plan_hash"] = plan_hash(steps)
+    return outcome
 
 
 def _outdated(lake: Lake) -> list[str]:
     """A note if level 0 has to be decoded again first."""
-    days = outdated_contents(lake).select("table_name", "day").unique().height
+    return _waiting(outdated_contents(lake).select("table_name", "day").unique().height)
+
+
+def _waiting(days: int) -> list[str]:
     note = f"{days} table-days of level 0, and what is built from them, wait to be decoded again; run `swxlake night`"
     return [note] if days else []
 
@@ -144,7 +210,7 @@ def _with_transform(tables: list[Table] | None) -> list[Table] | None:
 
 def check(lake: Lake, selection: Selection) -> Outcome:
     """Measure and judge every table-day whose state was not judged yet."""
-    checked = check_all(lake, new_run_id(utc_now()), selection.tables, selection.days, selection.force)
+    checked = check_all(lake, None, selection.tables, selection.days, selection.force)
     refresh(lake)
     by_severity = {"fail": "failed", "warn": "warnings", "info": "alarms"}
     counts = {word: sum(row[3] == severity for row in checked.broken) for severity, word in by_severity.items()}
@@ -164,12 +230,11 @@ def _finding(value: float, detail: str) -> str:
 
 def export(lake: Lake, selection: Selection) -> Outcome:
     """Write a CDF for every product-day whose checks passed and whose file is not up to date."""
-    exported = export_all(lake, new_run_id(utc_now()), selection.tables, selection.days, selection.force)
+    exported = export_all(lake, None, selection.tables, selection.days, selection.force)
     refresh(lake)
-    published = [str(path.relative_to(lake.root)) for path in exported.published]
-    outcome = Outcome(facts={"export": {"published": len(published), "unchanged": exported.unchanged}})
-    if published:
-        outcome.facts["products"] = published
+    outcome = Outcome(facts={"export": {"published": len(exported.published), "unchanged": exported.unchanged}})
+    if exported.published:
+        outcome.facts["products"] = exported.published
     outcome.problems += [f"{t}@{day}: not exported, {reason}" for t, day, reason in exported.blocked]
     outcome.problems += [f"{t}@{day}: not exported: {error}" for t, day, error in exported.failed]
     outcome.problems += exported.damaged

@@ -13,6 +13,7 @@ from prompt_toolkit.lexers import PygmentsLexer
 from pygments.lexers.sql import SqlLexer
 
 from lake.errors import ConfigurationError
+from lake.store import Lake
 from swxlake.sql_output import print_table, run_query
 
 HELP = """Type SQL and end it with ; (or an empty line).
@@ -38,7 +39,12 @@ WORDS = """
 """
 
 
-def run_shell(connection: duckdb.DuckDBPyConnection, history: Path) -> None:
+def history_of(lake: Lake) -> Path | None:
+    """Where the queries of the shell are kept: in the lake's folder, or nowhere if it has none."""
+    return lake.root / ".sql_history" if isinstance(lake.root, Path) else None
+
+
+def run_shell(connection: duckdb.DuckDBPyConnection, history: Path | None) -> None:
     """Read queries until the end of input; a wrong query shows its error and the prompt comes back."""
     words = sorted(str(row[0]) for row in connection.execute(WORDS).fetchall())
     session: PromptSession[str] = PromptSession(
@@ -51,7 +57,9 @@ def run_shell(connection: duckdb.DuckDBPyConnection, history: Path) -> None:
         _run(connection, statement)
 
 
-def _history(path: Path) -> History:
+def _history(path: Path | None) -> History:
+    if path is None:
+        return InMemoryHistory()
     try:
         path.touch()
     except OSError:

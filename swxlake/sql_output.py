@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lake.errors import ConfigurationError
-from lake.store import writing
+from lake.files import writing
 
 SHOWN_ROWS = 100
 SHOWN_ITEMS = 6
@@ -35,9 +35,18 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
+# Statements that write to paths, which may lie in the lake; its tables and views are read-only anyway.
+WRITING = (duckdb.StatementType.COPY, duckdb.StatementType.EXPORT, duckdb.StatementType.ATTACH)
+
+
 def run_query(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyRelation | None:
     """The result of one query; None for a statement without one. Raises ConfigurationError with DuckDB's words."""
     try:
+        statements = connection.extract_statements(query)
+        if len(statements) > 1:
+            raise ConfigurationError(f"these are {len(statements)} queries. Give one at a time.")
+        if any(statement.type in WRITING for statement in statements):
+            raise ConfigurationError("this would write files. Ask with SELECT, and name a file with --output.")
         return connection.sql(query)
     except duckdb.Error as error:
         raise ConfigurationError(f"{error}".strip()) from None
@@ -48,6 +57,8 @@ def write_result(relation: duckdb.DuckDBPyRelation, form: Format, output: Path |
     if form is Format.TABLE and output is None:
         print_table(relation)
         return
+    if form is Format.PARQUET and output is None and sys.stdout.isatty():
+        raise ConfigurationError("Parquet is no text. Name a file with --output.")
     writers: dict[Format, Callable[[duckdb.DuckDBPyRelation, Path], None]] = {
         Format.TABLE: _write_csv,
         Format.CSV: _write_csv,

@@ -3,19 +3,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import os
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.s3_server import Server, fresh_bucket, fresh_prefix, s3_server
 from tests.shared_data import forbidden_skip, telemetry_folder
+
+Place = Callable[[], AbstractContextManager[str]]
 
 
 @pytest.fixture(scope="session")
 def meddea_files() -> Path:
     """The folder of real MeDDEA files; the test is skipped, or fails if telemetry is required, where there is none."""
     return telemetry_folder("padre", "meddea")
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[Server]:
+    """An S3 server for this process' tests."""
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_place(request: pytest.FixtureRequest) -> Place:
+    """Gives, for a block, the address of an empty place in S3, reachable: below $SWXLAKE_TEST_S3 if that is set."""
+    real = os.environ.get("SWXLAKE_TEST_S3")
+    if real:
+        return lambda: fresh_prefix(real)
+    server: Server = request.getfixturevalue("moto")
+    return lambda: fresh_bucket(server)
+
+
+@pytest.fixture
+def s3_root(s3_place: Place) -> Iterator[str]:
+    """The address of an empty place in S3."""
+    with s3_place() as root:
+        yield root
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,7 +12,7 @@ import polars as pl
 
 from lake.definitions import Calibration, Instrument, Table
 from lake.reading import arrow_schema
-from transforms.engine import conform
+from transforms.day import conform
 
 POLARS: dict[str, Any] = {
     "int8": pl.Int8,

@@ -117,7 +117,7 @@ def test_every_table_named_in_a_page_exists(path: Path) -> None:
     definitions = read_definitions(CHECKOUT / "missions")
     known = {table.address for table in (*definitions.tables.values(), *definitions.ops)}
     known |= {view.stem for view in (CHECKOUT / "sql" / "views").glob("*.sql")}
-    known |= {f"ops.files.{column}" for column in {t.address: t for t in definitions.ops}["ops.files"].by_name}
+    known |= {f"{table.address}.{column}" for table in definitions.ops for column in table.by_name}
     for mission in definitions.missions:
         for instrument in mission.instruments:
             facts = {f"calibration_{c.name}" for c in instrument.calibrations} | {"flags"}

@@ -17,12 +17,13 @@ import pyarrow as pa
 
 from lake.clock import tt2000_of_day
 from lake.config import CHECKOUT
+from lake.day_files import day_files
 from lake.definition_files import read_definitions
 from lake.definitions import Table
 from lake.ledger import l0_definition
 from lake.reading import arrow_schema, table_id
 from lake.store import Lake
-from lake.tables import append, append_ops, day_files
+from lake.tables import append, append_ops
 
 DAY = date(2024, 9, 16)
 L0, L1, QL = "toy.box_l0_tick", "toy.box_l1_tick", "toy.box_ql_mean"

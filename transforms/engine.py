@@ -1,403 +1,222 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engine: which table-days are out of date and why, and building them, one day of one table at a time.
+"""The engine: plan what is out of date, then build just that, one day of one table at a time, on any executor.
 
-A table-day is out of date when its fingerprint differs from that of the last good run: the definition of its table, the
-code of its transform, the calibrations valid on the day, and the contents of its inputs. A rebuild that gives the same
-content does not make its dependents out of date.
+Workers build days; this process alone keeps the books. If it dies, a day that no row tells of is built again.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
-import logging
-import math
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from functools import cache
-from pathlib import Path
-from typing import Any
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, field, replace
+from datetime import date
 
-import polars as pl
-import pyarrow as pa
-import pyarrow.compute as pc
+from lake.definitions import Table
+from lake.errors import ConfigurationError
+from lake.ledger import Contents, Run, next_run_id, read_contents
+from lake.margins import rows_about
+from lake.parallel import SerialExecutor, waiting_room
+from lake.raw_rows import verify_raw
+from lake.store import Journal, Lake
+from lake.tables import append_ops, make_anew
+from transforms.day import OVERTAKEN, Task, make_day
+from transforms.plan import Planner, Schedule, Step, TableDay, Wish, built_tables, plan_hash, wishes
 
-from lake.clock import day_bounds, utc_now
-from lake.definitions import Calibration, Column, Table
-from lake.errors import CalibrationError, DefinitionError, TransformError
-from lake.leap_seconds import LEAP_SECONDS
-from lake.ledger import Code, Contents, fingerprint, read_code, read_contents, release, table_definition
-from lake.margins import PLANNED, margins, rows_about, rows_within, seen
-from lake.reading import arrow_schema, scan, table_id
-from lake.store import Lake
-from lake.tables import append_ops, keeps_rows, replace_day
+BOOKS = ("runs", "margins")
+BATCH = 64  # rows of ops.runs in a commit
+TRIES = 3  # of a table-day that other processes keep writing
 
-log = logging.getLogger(__name__)
-
-Transform = Callable[..., pl.LazyFrame | Iterator[pl.DataFrame]]
-# What a mistake in a transform raises. One table's mistake must not end the night of the others.
-BUGS = (pl.exceptions.PolarsError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One table-day to build: what it depends on, and why it is out of date."""
-
-    table: Table
-    day: date
-    reason: str
-    depends_on: dict[str, str]
-
-    @property
-    def fingerprint(self) -> str:
-        """sha256 of everything the result depends on."""
-        return fingerprint(self.depends_on)
-
-    @property
-    def has_input(self) -> bool:
-        """False if the day's inputs hold nothing of their own, so that only its margins do, if anything."""
-        return any(content for part, content in self.depends_on.items() if part.startswith("input "))
-
-
-def ordered(lake: Lake) -> list[Table]:
-    """Tables that have a transform, inputs before dependents."""
-    return [table for table in lake.definitions.tables.values() if table.inputs]
-
-
-def steps(
-    lake: Lake, contents: Contents, table: Table, days: set[date] | None = None, force: bool = False
-) -> Iterator[Step]:
-    """Days of one table that are out of date, oldest first. Its inputs must be up to date in `contents`."""
-    inputs = [f"{table.mission}.{name}" for name in table.inputs.values()]
-    present = {day for address, day in contents.known if address in inputs}
-    present |= _reached(lake, contents, table, present)
-    # A day that lost its inputs is still built, to nothing: its old rows must not stay.
-    stale = {day for address, day in contents.runs if address == table.address and day not in present}
-    # An input that failed still holds the rows of its last good run: wait until it is built.
-    waiting = {day for (address, day), run in contents.runs.items() if address in inputs and run["status"] == "failed"}
-    waiting |= {day for address, day in contents.outdated if address in inputs}
-    waiting |= {day for day in present | stale if _beside_outdated(lake, contents, table, day)}
-    of_every_day = {"definition": table_definition(table), "code": _code_fingerprint(_module_of(table))}
-    anew = not keeps_rows(lake, table)  # the first day that is written drops all others, so all are built
-    for day in sorted((present | stale) - waiting):
-        if days is not None and day not in days and not anew:
-            continue
-        run = contents.runs.get((table.address, day))
-        depends_on = of_every_day | _depends_on(lake, contents, table, day)
-        reason = _reason(run, depends_on)
-        reason = reason or ("forced" if force else "table made anew" if anew else None)
-        if reason:
-            yield Step(table, day, reason, depends_on)
-
-
-def _beside_outdated(lake: Lake, contents: Contents, table: Table, day: date) -> bool:
-    """True if a neighbouring day has to be decoded again before its margin can be read."""
-    return any((m.source.address, m.day) in contents.outdated for m in margins(lake.definitions, table, day))
-
-
-def _reached(lake: Lake, contents: Contents, table: Table, present: set[date]) -> set[date]:
-    """Days without input of their own of which a neighbour holds rows: the end of a packet's samples, for example.
-
-    Before the first calibration there is nothing to be made of them.
-    """
-    if not table.margins:
-        return set()
-    needed = (*table.calibrations, *table.axis_calibrations)
-    beside = {day + timedelta(days=step) for day in present for step in (-1, 1)} - present
-    calibrated = {d for d in beside if all(_calibrations(lake, table, d, needed)[name] for name in needed)}
-    return {day for day in calibrated if any(_margin_parts(lake, contents, table, day).values())}
-
-
-def _depends_on(lake: Lake, contents: Contents, table: Table, day: date) -> dict[str, str]:
-    """What a day of a table depends on beside the table's definition and code."""
-    parts: dict[str, str] = {}
-    for name, calibration in _calibrations(lake, table, day, (*table.calibrations, *table.axis_calibrations)).items():
-        parts[f"calibration {name}"] = calibration.sha256 if calibration else ""
-    for name in table.inputs.values():
-        address = f"{table.mission}.{name}"
-        parts[f"input {address}"] = contents.known.get((address, day), "")
-    return parts | _margin_parts(lake, contents, table, day)
-
-
-def _margin_parts(lake: Lake, contents: Contents, table: Table, day: date) -> dict[str, str]:
-    found = margins(lake.definitions, table, day)
-    return {margin.name: seen(lake, contents, margin).fingerprint for margin in found}
-
-
-def _reason(run: dict[str, Any] | None, depends_on: dict[str, str]) -> str | None:
-    if run is None:
-        return "new"
-    before: dict[str, str] = json.loads(str(run["depends_on"]))
-    changed = [key for key in sorted(before | depends_on) if before.get(key) != depends_on.get(key)]
-    if changed:
-        return ", ".join(f"{key} changed" for key in changed)
-    return None if run["status"] == "done" else "failed before"
-
-
-def _calibrations(lake: Lake, table: Table, day: date, names: tuple[str, ...]) -> dict[str, Calibration | None]:
-    instrument = lake.definitions.instrument(table)
-    return {name: instrument.calibration(name, day) for name in (*names, *table.optional_calibrations)}
-
-
-def _module_of(table: Table) -> str:
-    return f"transforms.{table.mission}.{table.instrument}"
-
-
-def transform_of(table: Table) -> Transform:
-    """The function that makes a table: `l1_photon` of transforms/padre/meddea.py for `padre.meddea_l1_photon`."""
-    name = _module_of(table)
-    _source(name)
-    function: Transform | None = getattr(importlib.import_module(name), table.descriptor, None)
-    if function is None:
-        path = name.replace(".", "/")
-        raise DefinitionError(f"{table.address}: {path}.py has no function {table.descriptor}. Write it.")
-    return function
-
-
-@cache
-def _code_fingerprint(module_name: str) -> str:
-    """sha256 of a transform module and of the transforms modules it imports, without comments and docstrings."""
-    codes: dict[str, Code] = {}
-    waiting = [module_name]
-    while waiting:
-        name = waiting.pop()
-        if name not in codes:
-            codes[name] = read_code(_source(name))
-            waiting += _transforms_imported(codes[name])
-    return fingerprint([(name, codes[name].shape) for name in sorted(codes)], LEAP_SECONDS)
-
-
-def _source(module_name: str) -> Path:
-    path = _find(module_name)
-    if path is None:
-        raise DefinitionError(f"there is no {module_name.replace('.', '/')}.py. Write it.")
-    return path
-
-
-def _find(module_name: str) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(module_name)
-    except ModuleNotFoundError:
-        return None  # its package is not there either
-    return Path(spec.origin) if spec is not None and spec.origin else None
-
-
-def _transforms_imported(code: Code) -> list[str]:
-    """Modules below transforms/ that a module imports; `from transforms import conversions` names one too."""
-    modules = [name for module, names in code.imported for name in (module, *_submodules(module, names))]
-    return [name for name in modules if name.startswith("transforms.") and _find(name)]
-
-
-def _submodules(module_name: str, names: tuple[str, ...]) -> list[str]:
-    """Which of the names imported from a package may be modules; looking below a plain module would import it."""
-    if not f"{module_name}.".startswith("transforms."):
-        return []
-    path = _find(module_name)
-    return [f"{module_name}.{name}" for name in names] if path is not None and path.name == "__init__.py" else []
+Progress = Callable[[int, int, str], None]
 
 
 @dataclass
 class Built:
-    """Outcome of building table-days."""
+    """Outcome of building table-days: each with its rows, or with what went wrong, and the hash of the plan."""
 
     done: list[tuple[Step, int]] = field(default_factory=list)
     failed: list[tuple[Step, str]] = field(default_factory=list)
+    plan: str = ""
 
 
 def build_all(
-    lake: Lake, run_id: str, tables: list[Table] | None = None, days: set[date] | None = None, force: bool = False
+    lake: Lake,
+    run_id: str | None = None,
+    tables: list[Table] | None = None,
+    days: set[date] | None = None,
+    force: bool = False,
+    *,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
 ) -> Built:
-    """Build everything that is out of date, inputs first. A day that fails is recorded and does not stop the others."""
-    contents, built = read_contents(lake), Built()
-    for table in _chosen(lake, tables):
-        for step in list(steps(lake, contents, table, days, force)):
-            _build_step(lake, contents, step, run_id, built)
-    append_ops(lake, "margins", rows_about(contents, run_id))
-    return built
+    """Build everything that is out of date, the newest day first.
 
-
-def plan_all(
-    lake: Lake, tables: list[Table] | None = None, days: set[date] | None = None, force: bool = False
-) -> list[Step]:
-    """What `build_all` would build, with reasons; dependents of a step are listed as if it succeeded and changed."""
-    contents, planned = read_contents(lake), []
-    for table in _chosen(lake, tables):
-        for step in list(steps(lake, contents, table, days, force)):
-            planned.append(step)
-            contents.known[table.address, step.day] = f"{PLANNED}{step.fingerprint}"
-            contents.runs[table.address, step.day] = {"status": "planned", "depends_on": _as_json(step.depends_on)}
-    return planned
-
-
-def _chosen(lake: Lake, tables: list[Table] | None) -> list[Table]:
-    return [table for table in ordered(lake) if tables is None or table in tables]
-
-
-def _as_json(depends_on: dict[str, str]) -> str:
-    return json.dumps(depends_on, sort_keys=True)
-
-
-def _build_step(lake: Lake, contents: Contents, step: Step, run_id: str, built: Built) -> None:
-    started, clock = utc_now(), time.perf_counter()
-    row = _run_row(step, run_id, started)
-    try:
-        rows = build_day(lake, contents, step.table, step.day)
-        written = replace_day(lake, step.table, step.day, rows, {"run_id": run_id, "fingerprint": step.fingerprint})
-        content = written.content if written.rows or step.has_input else ""
-        row |= {
-            "rows": written.rows,
-            "status": "done",
-            "error": None,
-            "content": content,
-            "table_id": table_id(lake, step.table),
-        }
-        _note(contents, step, content)
-        built.done.append((step, written.rows))
-    except (CalibrationError, TransformError) as error:
-        row |= {"rows": 0, "status": "failed", "error": str(error), "content": None, "table_id": ""}
-        _note(contents, step, "")
-        built.failed.append((step, str(error)))
-    row |= {"input_rows": _input_rows(lake, contents, step), "seconds": time.perf_counter() - clock}
-    append_ops(lake, "runs", [row])
-    contents.runs[step.table.address, step.day] = row
-    message = "transform table=%s day=%s rows=%d seconds=%.1f status=%s"
-    log.info(message, step.table.address, step.day, row["rows"], row["seconds"], row["status"])
-
-
-def _note(contents: Contents, step: Step, content: str) -> None:
-    """What later steps of this run see of the table-day; nothing if it failed, or was made of nothing to nothing."""
-    contents.known.pop((step.table.address, step.day), None)
-    if content:
-        contents.known[step.table.address, step.day] = content
-
-
-def _run_row(step: Step, run_id: str, started: datetime) -> dict[str, Any]:
-    return {
-        "run_id": run_id,
-        "table_name": step.table.address,
-        "day": step.day,
-        "fingerprint": step.fingerprint,
-        "reason": step.reason,
-        "started_at": started,
-        "code_version": release()[0],
-        "depends_on": _as_json(step.depends_on),
-    }
-
-
-def _input_rows(lake: Lake, contents: Contents, step: Step) -> int:
-    """Rows of the day in the inputs: what was not written was left out for a reason that its flags tell."""
-    sources = [lake.definitions.tables[f"{step.table.mission}.{name}"] for name in step.table.inputs.values()]
-    rows = [scan(lake, t, [step.day]) for t in sources if contents.known.get((t.address, step.day))]
-    return sum(int(frame.select(pl.len()).collect().item()) for frame in rows)
-
-
-def try_calibrations(lake: Lake) -> int:
-    """Make every table of nothing on each day from which another calibration of it is valid; how many days were tried.
-
-    Raises CalibrationError or TransformError for the first calibration that its transform refuses.
+    A day that fails is recorded and does not stop the others. `run_id` None is a new one. `executor` does the work
+    (default: this process); `progress` is told how many steps are done, of how many, and which.
     """
-    tried = 0
-    for table in ordered(lake):
-        instrument, names = lake.definitions.instrument(table), (*table.calibrations, *table.axis_calibrations)
-        used = {c.valid_from for c in instrument.calibrations if c.name in (*names, *table.optional_calibrations)}
-        for day in sorted(day for day in used if all(instrument.calibration(name, day) for name in names)):
-            tried += sum(1 for _ in build_day(lake, Contents({}), table, day))
-    return tried
+    with lake.storage.alone("build"):
+        run_id = run_id or next_run_id(lake, *BOOKS)
+        return _build(lake, run_id, wishes(lake, tables, days, force), executor, progress)
 
 
-def build_day(lake: Lake, contents: Contents, table: Table, day: date) -> Iterator[pa.Table]:
-    """The rows of one table-day, made by its transform and checked against its definition (without `day`).
+def rebuild(
+    lake: Lake,
+    run_id: str | None,
+    table: Table,
+    why: str,
+    days: set[date] | None = None,
+    *,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> Built:
+    """Build a table again, all its days or some, whether or not anything changed, then what changes thereby.
 
-    They come in one piece or in as many as the transform yields. Inputs without content are taken as empty.
+    A table of L0 is emptied; the next ingest decodes it again as a whole. The journal keeps who wanted what, and why.
+    Raises ConfigurationError if no reason is given, or days of L0, or days that are not there; StorageError if raw/
+    does not have what a table of L0 would be decoded from. In these cases nothing is changed, nor noted.
     """
+    if not why.strip():
+        raise ConfigurationError(f"{table.address}: give a reason for the rebuild with --why.")
+    if days is not None and not table.inputs:
+        raise ConfigurationError(f"{table.address}: is decoded again as a whole. Leave out --from and --to.")
+    with lake.storage.alone("ingest"), lake.storage.alone("build"):
+        run_id = run_id or next_run_id(lake, *BOOKS)
+        range_ = [str(min(days)), str(max(days))] if days else None
+        wish = Wish(table, days, f"rebuild: {why}")
+        if table.inputs:
+            _refuse_no_day(lake, wish)
+        else:
+            verify_raw(lake, table)
+        # First: a reason for a rebuild that did not happen is better than an emptied table for which nobody has one.
+        Journal(lake).write_once("rebuilds", run_id, {"table": table.address, "why": why, "days": range_})
+        if not table.inputs:
+            make_anew(lake, table)
+            return Built()
+        followers = [t for t in built_tables(lake) if t != table and table in lake.definitions.ancestors(t)]
+        wanted = [wish, *(Wish(follower) for follower in followers)]
+        return _build(lake, run_id, wanted, executor, progress)
+
+
+def _refuse_no_day(lake: Lake, wish: Wish) -> None:
+    """Raises ConfigurationError if none of the days can be built."""
+    planner, address = Planner(lake, read_contents(lake)), wish.table.address
+    if planner.steps(wish):
+        return
+    there = sorted(planner.contents.tables[address].files)
+    has = f"it has {there[0]} to {there[-1]}" if there else "it has none yet"
+    where = " in this range" if wish.days is not None else ""
+    remedy = "Correct --from and --to." if there and where else "Run `swxlake night`."
+    raise ConfigurationError(f"{address}: there is no day to build{where}; {has}. {remedy}")
+
+
+def _build(
+    lake: Lake, run_id: str, wanted: Iterable[Wish], executor: Executor | None, progress: Progress | None
+) -> Built:
+    planner = Planner(lake, read_contents(lake))
+    steps = planner.plan(wanted)
+    make_claims(lake, planner.contents, steps)
+    builder = _Builder(lake, run_id, plan_hash(steps), planner, progress or (lambda *_: None))
     try:
-        yield from _pieces(lake, contents, table, day)
-    except BUGS as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
-        raise TransformError(f"{table.address}@{day}: {reason}. Correct the transform.") from error
+        builder.run(steps, executor or SerialExecutor())
+    finally:
+        builder.write_books()
+    return builder.built
 
 
-def _pieces(lake: Lake, contents: Contents, table: Table, day: date) -> Iterator[pa.Table]:
-    calibrations = _calibrations(lake, table, day, table.calibrations)
-    for name in table.calibrations:
-        if calibrations[name] is None:
-            folder = lake.definitions.path / table.mission / table.instrument / "calibration"
-            raise CalibrationError(
-                f"{table.address}@{day}: no calibration {name} is valid. Add {folder}/{name}_<yyyymmdd>.csv."
-            )
-    arguments: dict[str, Any] = {**_inputs(lake, contents, table, day), **calibrations}
-    if table.margins:
-        arguments["day"] = day
-    made = transform_of(table)(lake.definitions.on_day(table, day), **arguments)
-    empty = True
-    for frame in [made.collect(engine="streaming")] if isinstance(made, pl.LazyFrame) else made:
-        empty = False
-        rows = conform(table, day, frame)
-        if table.margins:
-            _check_day(table, day, rows)
-        yield rows
-    if empty:
-        yield arrow_schema(table, stored=True).empty_table()
+def make_claims(lake: Lake, contents: Contents, steps: Iterable[Step]) -> None:
+    """Claim the days of steps as they stood when the contents were read, now: the steps may wait for hours."""
+    days = defaultdict[str, set[date]](set)
+    for step in steps:
+        days[step.table.address].add(step.day)
+    for address, its_days in days.items():
+        contents.tables[address].make_claims(lake, its_days)
 
 
-def _inputs(lake: Lake, contents: Contents, table: Table, day: date) -> dict[str, pl.LazyFrame]:
-    """The rows of each input by the transform's keyword, with those of its margins.
+class _Builder:
+    """Builds the steps of a plan and keeps the books."""
 
-    Rows that an earlier definition may have left in a day without content do not count.
-    """
-    frames: dict[str, pl.LazyFrame] = {}
-    for keyword, name in table.inputs.items():
-        source = lake.definitions.tables[f"{table.mission}.{name}"]
-        parts = [scan(lake, source, [day] if contents.known.get((source.address, day)) else [])]
-        around = [margin for margin in margins(lake.definitions, table, day) if margin.keyword == keyword]
-        parts += [rows_within(lake, margin) for margin in around if contents.known.get((source.address, margin.day))]
-        frames[keyword] = pl.concat(parts) if len(parts) > 1 else parts[0]
-    return frames
+    def __init__(self, lake: Lake, run_id: str, plan: str, planner: Planner, progress: Progress) -> None:
+        self.lake, self.run_id, self.planner, self.progress = lake, run_id, planner, progress
+        self.built = Built(plan=plan)
+        self.rows: list[Run] = []
+        self.tries: Counter[TableDay] = Counter()
+        self.steps_done = 0
 
+    def run(self, steps: list[Step], executor: Executor) -> None:
+        """Build each step as soon as what it reads is built; as many at a time as keep the workers busy."""
+        schedule = self.schedule = Schedule(steps, self.planner.reads)
+        at_work: dict[Future[Run], Step] = {}
+        while schedule.goes_on():
+            while len(at_work) < waiting_room(executor) and (planned := schedule.take()) is not None:
+                step = self.planner.again(planned)
+                if step is None:  # it waits, or its inputs came out as they were
+                    self._finish(schedule, planned)
+                else:
+                    at_work[executor.submit(make_day, self._task(step))] = step
+            for future in wait(at_work, return_when=FIRST_COMPLETED).done:
+                step = at_work.pop(future)
+                if self._note(step, future.result()):
+                    self._finish(schedule, step)
+                else:
+                    schedule.put_back(step)
 
-def conform(table: Table, day: date, frame: pl.DataFrame) -> pa.Table:
-    """The frame as Arrow in the table's schema. Raises TransformError if columns, types, nulls or sizes do not fit."""
-    columns = [c for c in table.columns if c.name != "day"]
-    names = [c.name for c in columns]
-    where = f"{table.address}@{day}"
-    if set(frame.columns) - {"day"} != set(names):
-        odd = sorted(set(frame.columns) ^ set(names) - {"day"})
-        raise TransformError(f"{where}: columns {odd} are missing or unknown. Correct the transform or tables.yaml.")
-    schema = arrow_schema(table, stored=True)
-    try:
-        rows = frame.select(names).to_arrow().cast(schema)
-    except pa.ArrowException as error:
-        reason = str(error).splitlines()[0]
-        raise TransformError(f"{where}: {reason}. Correct the transform or the column's type.") from None
-    for column in columns:
-        problem = _misfit(table, column, rows[column.name])
-        if problem:
-            raise TransformError(f"{where}: {column.name} {problem}")
-    return rows
+    def write_books(self) -> None:
+        """Write what is not in ops.runs yet, and before it what was seen over midnight."""
+        contents = self.planner.contents
+        append_ops(self.lake, "margins", rows_about(contents, self.run_id))
+        contents.read.clear()
+        append_ops(self.lake, "runs", self.rows)
+        self.rows = []
 
+    def _task(self, step: Step) -> Task:
+        contents, address = self.planner.contents, step.table.address
+        reads = self.planner.reads(step).items()
+        sources = {label: contents.source(*read) for label, read in reads if step.depends_on[label]}
+        claim = contents.tables[address].claims[step.day]
+        return Task(
+            self.lake, address, step.day, step.reason, step.depends_on, sources, claim, self.run_id, self.built.plan
+        )
 
-def _check_day(table: Table, day: date, rows: pa.Table) -> None:
-    """Raises TransformError if a transform gives rows of the neighbouring days that it was shown."""
-    first, stop = day_bounds(day)
-    times = rows["epoch_tt2000"]
-    if len(times) and (pc.min(times).as_py() < first or pc.max(times).as_py() >= stop):
-        raise TransformError(f"{table.address}@{day}: has rows of another day. Leave out those of the margins.")
+    def _note(self, step: Step, row: Run) -> bool:
+        """Take down what came of a step, for those that read it; False if it has to be tried again."""
+        if row["status"] == OVERTAKEN:
+            return self._overtaken(step, row)
+        contents = self.planner.contents
+        contents.runs[step.key] = row
+        contents.known.pop(step.key, None)
+        if row["status"] == "done":
+            self._note_files(step, tuple(json.loads(row["files"])))
+            if row["content"]:
+                contents.known[step.key] = row["content"]
+            self.built.done.append((step, row["rows"]))
+        else:
+            self.built.failed.append((step, row["error"]))
+        self.rows.append(row)
+        if len(self.rows) >= BATCH:
+            self.write_books()
+        return True
 
+    def _note_files(self, step: Step, names: tuple[str, ...]) -> None:
+        contents, address = self.planner.contents, step.table.address
+        there = contents.tables[address]
+        if not there.keeps_rows:  # the table is another one now, and holds this day alone
+            there = contents.tables[address] = replace(there, keeps_rows=True, files={})
+            for key in [key for key in contents.known if key[0] == address]:
+                del contents.known[key]
+        there.files[step.day] = names
 
-def _misfit(table: Table, column: Column, values: pa.ChunkedArray) -> str | None:
-    """What is wrong with the values of a column beside their type."""
-    if not column.nullable and values.null_count:
-        return f"has {values.null_count} nulls. Fill or allow them."
-    if not column.is_list:
-        return None
-    nulls = 0 if column.nullable else pc.list_flatten(values).null_count
-    if nulls:
-        return f"has {nulls} nulls within its lists. Fill them."
-    size = math.prod(table.shape(column))
-    wrong = [n for n in pc.unique(pc.list_value_length(values)).to_pylist() if n not in (size, None)]
-    if column.axes and wrong:
-        return f"has lists of {wrong[0]} values, its axes {', '.join(column.axes)} need {size}. Correct the transform."
-    return None
+    def _overtaken(self, step: Step, row: Run) -> bool:
+        """Plan a step again from fresh books, as another process has written its day; not for ever."""
+        self.tries[step.key] += 1
+        if self.tries[step.key] < TRIES:
+            self.write_books()
+            self.planner.contents = read_contents(self.lake)
+            make_claims(self.lake, self.planner.contents, self.schedule.steps.values())
+            return False
+        return self._note(step, row | {"status": "failed"})
+
+    def _finish(self, schedule: Schedule, step: Step) -> None:
+        schedule.finished(step)
+        self.steps_done += 1
+        self.progress(self.steps_done, len(schedule.steps), str(step))

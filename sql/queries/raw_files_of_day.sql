@@ -1,76 +1,45 @@
 -- Which raw files does each built table-day come from, and are all bytes of those files accounted for?
--- Grain: one row per built table-day, L0 table and raw file.
--- The way back is the one that the last build noted in ops.runs; a file counts with its newest decoding, and a
--- file that came under two names is listed under both.
-WITH RECURSIVE dependency AS (
-    SELECT
-        table_name,
-        day,
-        unnest(json_keys(depends_on)) AS name
-    FROM ops.latest_runs
-    WHERE status = 'done'
-),
-parent AS (
-    SELECT
-        table_name,
-        day,
-        substr(name, len('input ') + 1) AS input
-    FROM dependency
-    WHERE starts_with(name, 'input ')
-),
-ancestor AS (
-    SELECT
-        table_name,
-        day,
-        input
-    FROM parent
-    UNION
-    SELECT
-        ancestor.table_name,
-        ancestor.day,
-        parent.input
-    FROM ancestor
-    INNER JOIN parent
-        ON
-            ancestor.input = parent.table_name
-            AND ancestor.day = parent.day
-),
-contribution AS (
-    SELECT
-        contents.table_name AS l0_table,
-        contents.day,
-        contents.file_sha256,
-        contents.rows AS rows_count,
-        contents.new_rows AS new_rows_count,
-        files.name,
-        files.received_at,
-        files.bytes,
-        files.bytes_decoded,
-        files.bytes_quarantined,
-        files.duplicates AS duplicate_packets_count
-    FROM ops.contents AS contents
-    INNER JOIN ops.files AS files USING (file_sha256, definition)
-)
+-- Grain: one row per built table-day, L0 table-day and raw file.
+-- A neighbouring day of level 0 is one where a margin reaches into it. A file that came under two names is listed under
+-- both.
 SELECT
-    ancestor.table_name,
-    ancestor.day,
-    contribution.l0_table,
-    contribution.name,
-    contribution.file_sha256,
-    contribution.received_at,
-    contribution.rows_count,
-    contribution.new_rows_count,
-    contribution.duplicate_packets_count,
-    contribution.bytes,
-    contribution.bytes_decoded,
-    contribution.bytes_quarantined,
-    contribution.bytes = contribution.bytes_decoded + contribution.bytes_quarantined AS accounted_for
-FROM ancestor
-INNER JOIN contribution
+    raw.descendant AS table_name,
+    raw.day,
+    source.ancestor AS l0_table,
+    source.ancestor_day AS l0_day,
+    raw.ancestor AS name,
+    raw.ancestor_sha256 AS file_sha256,
+    files.received_at,
+    contents.rows AS rows_count,
+    contents.new_rows AS new_rows_count,
+    files.duplicates AS duplicate_packets_count,
+    files.bytes,
+    files.bytes_decoded,
+    files.bytes_quarantined,
+    files.bytes = files.bytes_decoded + files.bytes_quarantined AS accounted_for
+FROM ops.lineage AS raw
+INNER JOIN ops.lineage AS source
     ON
-        ancestor.input = contribution.l0_table
-        AND ancestor.day = contribution.day
+        raw.descendant = source.descendant
+        AND raw.day = source.day
+        AND source.descendant_kind = 'table-day'
+        AND source.ancestor_kind = 'table-day'
+INNER JOIN ops.contents AS contents
+    ON
+        source.ancestor = contents.table_name
+        AND source.ancestor_day = contents.day
+        AND raw.ancestor_sha256 = contents.file_sha256
+INNER JOIN ops.files AS files
+    ON
+        contents.file_sha256 = files.file_sha256
+        AND contents.definition = files.definition
+        AND raw.ancestor = files.name
+WHERE
+    raw.descendant_kind = 'table-day'
+    AND raw.ancestor_kind = 'raw file'
 ORDER BY
-    ancestor.table_name,
-    ancestor.day,
-    contribution.name;
+    table_name,
+    raw.day,
+    raw.ancestor,
+    l0_table,
+    l0_day;

@@ -230,10 +230,14 @@ def test_a_failed_check_stops_the_export_of_its_product_and_nothing_else(
         (["simulate", "padre"], r"Missing option '--day'\. See `swxlake simulate --help`\."),
         (["simulate", "venus", "--day", DAY, "--out", "x"], r"venus: has no simulator\. Use one of hermes/eea, "),
         (["check", "--day", "2024-13-01"], r"'2024-13-01' is no day\. Write it as 2024-09-16\."),
+        *(
+            (["check", option, ""], r"'' is no day\. Write it as 2024-09-16\.")
+            for option in ("--day", "--from", "--to")
+        ),
         (["export", "--from", DAY, "--to", DAY], r"is not before --to 2024-09-16\. The last day is not included\."),
         (["check", "--day", DAY, "--to", DAY], r"--day and --from/--to exclude each other\. Give one of them\."),
         (["transform", "padre.meddea_l0_photon"], r"is decoded, not transformed\. Use `swxlake ingest`\."),
-        (["describe", "padre.meddea_l1_photn"], r"there is no table .* Did you mean padre\.meddea_l1_photon"),
+        (["describe", "padre.meddea_l1_photn"], r"there is no table.* Did you mean padre\.meddea_l1_photon"),
         (["describe", f"padre.meddea_l1_photon@{DAY}x"], r"is no day\. Write it as"),
         (["sql", "SELEC 1"], r'Parser Error: syntax error at or near "SELEC"'),
         (["sql", "SELECT * FROM padre.meddea_l1_photn"], r'(?s)photn does not exist.*Did you mean "meddea_l1_photon'),
@@ -270,7 +274,7 @@ def test_a_place_that_is_not_there_is_named(root: Path, arguments: list[str], co
 @pytest.mark.parametrize(
     ("where", "code", "words"),
     [
-        ("s3://bucket/lake", 2, "this version keeps a lake in a folder"),
+        ("s3://Bucket/lake", 2, "is no s3://bucket/prefix of letters, digits and . _ = -"),
         ("/nowhere/a*b", 2, "Choose a folder without them"),
         ("/proc/lake", 1, "/proc/lake"),
         ("/dev/null/lake", 1, "Not a directory"),
@@ -460,7 +464,7 @@ def test_a_lake_that_may_only_be_read_can_be_queried_but_not_filled(lake_copy: P
     drop(lake_copy.parent / "inbox", "padreMDU8_240916122959.dat", housekeeping(9, NOON + 60))
     refused = confined(0, "ingest", lake_copy.parent / "inbox", "--root", lake_copy)
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1), refused.stderr
-    assert refused.stderr.startswith(f"swxlake: {lake_copy}/raw/padre/meddea/2024-09-16")
+    assert refused.stderr.startswith(f"swxlake: {lake_copy}/")
     assert "Permission denied" in refused.stderr
     query = "SELECT count(*) AS n FROM padre.meddea_l0_housekeeping"
     read = confined(0, "sql", query, "--root", lake_copy, "--json")

@@ -22,13 +22,14 @@ from lake.config import Settings
 from lake.definition_files import read_definitions
 from lake.ledger import new_run_id, read_ops
 from lake.reading import scan
-from lake.store import Lake
+from lake.store import Journal, Lake
 from quality.checks import check_all
 from simulate.hermes import nemisis as simulator
 from simulate.hermes.l0_names import l0_name
 from simulate.hermes.plasma import Plasma, attitude_at, plasma_at, read_scenario
 from simulate.run import simulate
 from swxlake.night import Selection, ingest, run_night, transform
+from swxlake.reproduce import reproduce
 from tests.hermes_nemisis import FLAGS, MISSIONS, flagged, vectors
 from tests.shared_data import shared_folder
 from transforms.engine import build_all
@@ -314,3 +315,6 @@ def test_a_second_file_that_comes_a_night_later_gives_the_same(
     assert len(export_all(lake, new_run_id(utc_now()), ambient, {DAY}).published) == 1
     (parents,) = read_ops(lake, "exports").filter(day=DAY)["parents"]
     assert json.loads(parents) == [file.name for folder in two_files for file in folder.glob("*.bin")]
+    (version,) = Journal(lake).keys("versions")
+    made = reproduce(lake, version)
+    assert (made.problems, made.facts["raw_files"], made.facts["equal"]) == ([], 2, True)

@@ -5,19 +5,20 @@ interrupted in between, folders deleted, files damaged, late or odd data.
 
 from __future__ import annotations
 
-import os
 import shutil
-import time
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cdflib
 import polars as pl
 import pytest
 
+from bench.torture.state import data_state, newest_products, product_state
 from exports import export as export_stage
+from exports import making
 from ingest import intake as intake_stage
 from lake import tables
 from lake.config import Settings
@@ -25,45 +26,19 @@ from lake.definition_files import read_definitions
 from lake.definitions import Definitions
 from lake.ledger import read_ops
 from lake.store import Lake
-from swxlake.night import Selection, check, export, ingest, run_night, transform
+from swxlake.night import Selection, check, export, ingest, transform
 from swxlake.outcome import Outcome
-from tests.end_to_end.lake_state import product_state, table_state
-from tests.meddea import (
-    DEFINITIONS,
-    MISSIONS,
-    NOON,
-    PHOTON_FILE,
-    drop,
-    housekeeping,
-    met,
-    missions_with_policy,
-    photon,
-    rows,
-    unbalanced,
-)
+from tests.kept_lake import DAYS, HK_FILES, LATE_FILE, copy, late_inbox, night, packets, strip
+from tests.meddea import DEFINITIONS, MISSIONS, NOON, drop, housekeeping, met, missions_with_policy, rows, unbalanced
+from transforms import day as day_stage
 from transforms import engine
 
-DAYS = date(2024, 9, 16), date(2024, 9, 17)
-HK_FILES = "padreMDU8_240916120000.dat", "padreMDU8_240917120000.dat"
-LATE_FILE = "padreMDU8_240916130000.dat"
 EVERYTHING = Selection()
 TIME_CONFLICT = 4
 
 
 class Killed(BaseException):
     """Stands for the end of the process: nobody catches it."""
-
-
-def packets(start: int, first: int = 0, number: int = 6) -> list[bytes]:
-    """Housekeeping packets every 5 s."""
-    return [housekeeping(count, start + 5 * count, 20_000) for count in range(first, first + number)]
-
-
-LATE = packets(NOON, 4)  # two that came before and four new ones
-
-
-def night(lake: Lake, inbox: Path | None = None) -> Outcome:
-    return run_night(lake, Settings(root=lake.root, settle_seconds=0), inbox)
 
 
 def decode(lake: Lake, *paths: Path) -> Outcome:
@@ -76,23 +51,10 @@ def again(lake: Lake) -> None:
     assert transform(lake, EVERYTHING).exit_code == 0
 
 
-def data(lake: Lake) -> dict[str, pl.DataFrame]:
-    """Rows of all data tables: the ops tables rightly remember what happened."""
-    return {name: frame for name, frame in table_state(lake).items() if not name.startswith("ops.")}
-
-
 def assert_same_rows(one: Lake, other: Lake) -> None:
-    states = data(one), data(other)
+    states = data_state(one), data_state(other)
     for name, frame in states[0].items():
         assert frame.equals(states[1][name]), f"{name} differs:\n{frame}\n{states[1][name]}"
-
-
-def newest_products(lake: Lake) -> dict[str, str]:
-    """sha256 of the newest version of each product-day: older ones do not come back in a rebuild."""
-    newest: dict[str, tuple[str, str]] = {}
-    for path, sha256 in product_state(lake).items():
-        newest[path.rpartition("_v")[0]] = path, sha256
-    return dict(newest.values())
 
 
 def failing(function: Callable[..., Any], when: Callable[..., bool]) -> Callable[..., Any]:
@@ -106,46 +68,27 @@ def failing(function: Callable[..., Any], when: Callable[..., bool]) -> Callable
     return call
 
 
+def at_second_call() -> Callable[..., bool]:
+    calls = iter((False, True))
+    return lambda *_, **__: next(calls)
+
+
 @pytest.fixture(scope="module")
 def posix(tmp_path_factory: pytest.TempPathFactory) -> Definitions:
     """The definitions, with a clock that counts no leap seconds: all times are 5 s later."""
     return read_definitions(missions_with_policy(tmp_path_factory.mktemp("posix") / "missions", "posix"))
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """A lake after one night with two days of housekeeping and some photons. Nobody changes it."""
-    folder = tmp_path_factory.mktemp("history")
-    for name, day in zip(HK_FILES, DAYS, strict=True):
-        drop(folder / "inbox", name, *packets(met(day.year, day.month, day.day, 12)))
-    drop(folder / "inbox", PHOTON_FILE, *(photon(count, NOON + count) for count in range(3)))
-    lake = Lake(folder / "lake", DEFINITIONS)
-    outcome = night(lake, folder / "inbox")
-    assert outcome.exit_code == 0, outcome.problems
-    return lake
-
-
-@pytest.fixture(scope="module")
-def with_late(undisturbed: Lake, late_inbox: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """The undisturbed lake after a second night, which brought a late file. Nobody changes it."""
-    lake = copy(undisturbed, tmp_path_factory.mktemp("late") / "lake")
-    assert night(lake, late_inbox).exit_code == 0
-    return lake
-
-
-@pytest.fixture(scope="module")
-def late_inbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return drop(tmp_path_factory.mktemp("late") / "inbox", LATE_FILE, *LATE).parent
-
-
-def copy(lake: Lake, folder: Path) -> Lake:
-    return Lake(shutil.copytree(lake.root, folder), lake.definitions)
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    """An inbox with a late file."""
+    return late_inbox(tmp_path / "inbox")
 
 
 @pytest.fixture
-def lake(undisturbed: Lake, tmp_path: Path) -> Lake:
-    """A copy of the undisturbed lake, to be disturbed."""
-    return copy(undisturbed, tmp_path / "lake")
+def lake(first_night: Lake, tmp_path: Path) -> Lake:
+    """A copy of the lake after its first night, to be disturbed."""
+    return copy(first_night, tmp_path / "lake")
 
 
 @pytest.fixture
@@ -174,57 +117,56 @@ def killed_at_the_books(lake: Lake, definitions: Definitions, books: str) -> Non
 
 @pytest.mark.parametrize("books", ["files", "contents"])
 def test_a_clock_policy_tried_and_taken_back_leaves_no_trace(
-    lake: Lake, posix: Definitions, undisturbed: Lake, books: str
+    lake: Lake, posix: Definitions, first_night: Lake, books: str
 ) -> None:
     killed_at_the_books(lake, posix, books)
     again(lake)
-    assert_same_rows(lake, undisturbed)
+    assert_same_rows(lake, first_night)
     assert export(lake, EVERYTHING).facts["export"]["published"] == 0
-    assert product_state(lake) == product_state(undisturbed)
+    assert product_state(lake) == product_state(first_night)
 
 
 def test_a_late_file_after_a_clock_policy_was_taken_back_loses_nothing(
-    lake: Lake, posix: Definitions, with_late: Lake, late_inbox: Path
+    lake: Lake, posix: Definitions, healthy: Lake, inbox: Path
 ) -> None:
     killed_at_the_books(lake, posix, "files")
-    assert night(lake, late_inbox).exit_code == 0
-    assert_same_rows(lake, with_late)
-    assert product_state(lake) == product_state(with_late)
+    assert night(lake, inbox).exit_code == 0
+    assert_same_rows(lake, healthy)
+    assert product_state(lake) == product_state(healthy)
 
 
 def test_another_clock_policy_moves_every_time_and_the_way_back_is_exact(
-    lake: Lake, posix: Definitions, undisturbed: Lake
+    lake: Lake, posix: Definitions, first_night: Lake
 ) -> None:
     again(Lake(lake.root, posix))
-    moved = rows(lake, "l1_housekeeping")["time"] - rows(undisturbed, "l1_housekeeping")["time"]
+    moved = rows(lake, "l1_housekeeping")["time"] - rows(first_night, "l1_housekeeping")["time"]
     assert moved.unique().to_list() == [timedelta(seconds=5)]
     again(lake)
-    assert_same_rows(lake, undisturbed)
+    assert_same_rows(lake, first_night)
     assert export(lake, EVERYTHING).facts["export"]["published"] == 0
 
 
 @pytest.mark.parametrize("killed_on_the_way_back", [False, True])
-@pytest.mark.parametrize("step", ["replace_day", "append_ops"])
+@pytest.mark.parametrize(("module", "step"), [(day_stage, "replace_day"), (engine, "append_ops")])
 def test_a_column_type_tried_on_one_day_and_taken_back_leaves_no_trace(
-    lake: Lake, missions: Path, undisturbed: Lake, step: str, killed_on_the_way_back: bool
+    lake: Lake, missions: Path, first_night: Lake, module: ModuleType, step: str, killed_on_the_way_back: bool
 ) -> None:
     changed = with_change(lake, missions, "fp_temp_degc, type: float64", "fp_temp_degc, type: float32")
     for lake_then in (changed, lake)[: 1 + killed_on_the_way_back]:
-        calls = iter((False, True))
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(engine, step, failing(getattr(tables, step), lambda *_, calls=calls: next(calls)))
+            patched.setattr(module, step, failing(getattr(tables, step), at_second_call()))
             with pytest.raises(Killed):
                 transform(lake_then, EVERYTHING)
     assert transform(lake, EVERYTHING).exit_code == 0
-    assert_same_rows(lake, undisturbed)
+    assert_same_rows(lake, first_night)
     assert check(lake, EVERYTHING).exit_code == 0
     assert export(lake, EVERYTHING).facts["export"]["published"] == 0
 
 
 def test_a_rule_that_failed_for_a_while_does_not_block_for_ever(
-    lake: Lake, missions: Path, late_inbox: Path, with_late: Lake
+    lake: Lake, missions: Path, inbox: Path, healthy: Lake
 ) -> None:
-    decode(lake, late_inbox)
+    decode(lake, inbox)
     transform(lake, EVERYTHING)
     assert check(lake, EVERYTHING).exit_code == 0
     narrow = with_change(
@@ -235,11 +177,12 @@ def test_a_rule_that_failed_for_a_while_does_not_block_for_ever(
     reason = "not exported, checks failed: in_range:fp_temp_degc"
     assert f"padre.meddea_l1_housekeeping@{DAYS[0]}: {reason}" in blocked.problems
     assert night(lake).exit_code == 0
-    assert product_state(lake) == product_state(with_late)
+    assert product_state(lake) == product_state(healthy)
 
 
 def test_a_new_release_alone_exports_nothing(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_stage, "release", lambda: ("99.0.0", date(2099, 1, 1)))
+    for module in (export_stage, making):
+        monkeypatch.setattr(module, "release", lambda: ("99.0.0", date(2099, 1, 1)))
     before = product_state(lake)
     outcome = export(lake, EVERYTHING)
     assert outcome.facts["export"] == {"published": 0, "unchanged": len(before)}
@@ -249,34 +192,13 @@ def test_a_new_release_alone_exports_nothing(lake: Lake, monkeypatch: pytest.Mon
 # ---- folders deleted -------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("table", ["meddea_l1_photon", "meddea_l0_housekeeping"])
 def test_a_table_that_was_deleted_comes_back_and_nothing_is_published(
-    lake: Lake, undisturbed: Lake, table: str
+    lake: Lake, first_night: Lake, table: str
 ) -> None:
     shutil.rmtree(lake.root / "tables" / "padre" / table)
     outcome = night(lake)
     assert (outcome.exit_code, outcome.facts["export"]["published"]) == (0, 0)
-    assert_same_rows(lake, undisturbed)
-    assert product_state(lake) == product_state(undisturbed)
-
-
-def strip(lake: Lake) -> None:
-    """Leave raw/ and journal/ alone."""
-    for name in ("tables", "exports"):
-        shutil.rmtree(lake.root / name)
-    lake.catalog.unlink()
-    assert sorted(path.name for path in lake.root.iterdir()) == ["journal", "raw"]
-
-
-def assert_rebuilt(lake: Lake, original: Lake) -> None:
-    strip(lake)
-    assert night(lake).exit_code == 0
-    assert_same_rows(lake, original)
-    assert product_state(lake) == newest_products(original)
-
-
-def test_raw_and_journal_are_enough(with_late: Lake, tmp_path: Path) -> None:
-    versions = [path.rpartition("_v")[2] for path in newest_products(with_late) if "housekeeping" in path]
-    assert versions == ["1.0.1.cdf", "1.0.0.cdf"]  # of a day with a late file, and of one without
-    assert_rebuilt(copy(with_late, tmp_path / "lake"), with_late)
+    assert_same_rows(lake, first_night)
+    assert product_state(lake) == product_state(first_night)
 
 
 def test_raw_and_journal_are_enough_after_a_late_file_of_impossible_clocks(lake: Lake, tmp_path: Path) -> None:
@@ -285,7 +207,10 @@ def test_raw_and_journal_are_enough_after_a_late_file_of_impossible_clocks(lake:
     assert night(lake, tmp_path / "inbox").exit_code == 0
     assert rows(lake, "l0_housekeeping").height == 14
     assert product_state(lake) == before
-    assert_rebuilt(copy(lake, tmp_path / "rebuilt"), lake)
+    rebuilt = strip(copy(lake, tmp_path / "rebuilt"))
+    assert night(rebuilt).exit_code == 0
+    assert_same_rows(rebuilt, lake)
+    assert product_state(rebuilt) == newest_products(lake)
     path = next(lake.root.glob(f"exports/**/*l1-housekeeping_{DAYS[0]:%Y%m%d}*.cdf"))
     assert cdflib.CDF(str(path)).globalattsget()["Parents"] == [HK_FILES[0]]
 
@@ -334,7 +259,7 @@ def test_of_two_packets_with_one_time_and_other_content_one_is_chosen_flagged_co
 # ---- damaged files ---------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("cut", [None, 50], ids=["missing", "truncated"])
 def test_a_raw_file_lost_from_the_archive_is_named_and_restored_from_the_inbox(
-    lake: Lake, undisturbed: Lake, tmp_path: Path, cut: int | None
+    lake: Lake, first_night: Lake, tmp_path: Path, cut: int | None
 ) -> None:
     receipt = read_ops(lake, "files").row(by_predicate=pl.col("name") == HK_FILES[0], named=True)
     archived = next(lake.root.glob(f"raw/*/*/*/{receipt['file_sha256']}"))
@@ -352,37 +277,27 @@ def test_a_raw_file_lost_from_the_archive_is_named_and_restored_from_the_inbox(
     restored = night(lake, drop(tmp_path / "inbox", HK_FILES[0], content).parent)
     assert (restored.exit_code, restored.facts["ingest"]["known_files"]) == (0, 1)
     assert archived.read_bytes() == content
-    assert_same_rows(lake, undisturbed)
-    assert product_state(lake) == product_state(undisturbed)
+    assert_same_rows(lake, first_night)
+    assert product_state(lake) == product_state(first_night)
     assert unbalanced(lake) == []
 
 
-def test_what_killed_exports_left_behind_is_removed_after_an_hour(lake: Lake) -> None:
-    old, young = lake.root / ".export-old", lake.root / ".export-young"
-    for folder in (old, young):
-        folder.mkdir()
-        (folder / "half.cdf").write_bytes(b"half")
-    os.utime(old, (time.time() - 3700,) * 2)
-    export(lake, EVERYTHING)
-    assert (old.exists(), young.exists()) == (False, True)
-
-
 def test_a_killed_export_leaves_nothing_below_exports(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(maker: export_stage.Maker, version: str) -> None:
+    def killed(maker: making.Maker, *_: object) -> None:
         (maker.folder / "half.cdf").write_bytes(b"half")
         assert list((lake.root / "exports").rglob(".*")) == []
         assert list((lake.root / "exports").rglob("half.cdf")) == []
         raise Killed
 
     before = product_state(lake)
-    monkeypatch.setattr(export_stage.Maker, "write", killed)
+    monkeypatch.setattr(making.Maker, "write", killed)
     with pytest.raises(Killed):
         export(lake, Selection(force=True))
     assert product_state(lake) == before
     assert [path.name for path in lake.root.iterdir() if path.name.startswith(".")] == []
 
 
-def test_a_published_file_that_was_changed_is_put_away_and_published_again(lake: Lake, undisturbed: Lake) -> None:
+def test_a_published_file_that_was_changed_is_put_away_and_published_again(lake: Lake, first_night: Lake) -> None:
     path = next(lake.root.glob(f"exports/**/*l1-housekeeping_{DAYS[1]:%Y%m%d}_v1.0.0.cdf"))
     path.chmod(0o644)
     spoilt = path.read_bytes() + b"more"
@@ -392,5 +307,5 @@ def test_a_published_file_that_was_changed_is_put_away_and_published_again(lake:
     [away] = (lake.root / "damaged").iterdir()
     assert (away.name[: len(path.name)], away.read_bytes()) == (path.name, spoilt)
     assert [problem for problem in outcome.problems if str(path) in problem and str(away) in problem]
-    assert product_state(lake) == product_state(undisturbed)
+    assert product_state(lake) == product_state(first_night)
     assert night(lake).exit_code == 0

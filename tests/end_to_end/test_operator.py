@@ -12,12 +12,13 @@ import pytest
 from lake.catalog import open_catalog
 from lake.config import CHECKOUT, Settings
 from lake.definition_files import read_definitions
+from lake.errors import StorageError
 from lake.reading import scan
 from lake.store import Lake
 from simulate.run import simulate
 from swxlake.cli import main  # noqa: TID251  what the console script calls
 from swxlake.doctor import examine
-from swxlake.night import Selection, ingest, transform, transform_plan
+from swxlake.night import Selection, ingest, rebuild, transform, transform_plan
 
 DAY = date(2026, 8, 1)
 L1 = "padre.meddea_l1_housekeeping"
@@ -103,3 +104,29 @@ def test_times_come_as_python_datetimes_without_any_other_library(lake: Lake) ->
     with open_catalog(lake) as connection:
         (first,) = connection.execute("SELECT min(time) FROM padre.meddea_l1_housekeeping").fetchall()[0]
     assert first.date() == DAY
+
+
+def test_a_lost_receipt_is_told_every_night_and_level_0_is_not_rebuilt_without_it(lake: Lake) -> None:
+    table, drop = lake.definitions.tables["padre.meddea_l0_housekeeping"], lake.root.parent / "drop"
+    before = rows(lake, table.address)
+    place = next(path for path in lake.root.glob("raw/*/*/*/*.json") if "MDU8" in path.read_text())
+    place.unlink()
+    (problem,) = ingest(lake, settings_of(lake), []).problems
+    assert problem.startswith(f"receipt {place.stem} of padreMDU8")
+    with pytest.raises(StorageError, match=r"nothing was changed, for it has the last rows of padreMDU8.*inbox"):
+        rebuild(lake, settings_of(lake), Selection([table]), "why not")
+    assert (rows(lake, table.address), list(lake.root.glob("journal/rebuilds/*"))) == (before, [])
+    assert ingest(lake, settings_of(lake), [drop]).problems == []
+    assert rebuild(lake, settings_of(lake), Selection([table]), "why not").exit_code == 0
+    assert rows(lake, table.address) == before
+
+
+def test_bytes_that_changed_in_the_archive_are_put_away_and_that_is_said(lake: Lake) -> None:
+    path = next(p for p in sorted(lake.root.glob("raw/*/*/*/*")) if p.suffix != ".json" and p.stat().st_size > 40)
+    whole = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    outcome = ingest(lake, settings_of(lake), [lake.root.parent / "drop"])
+    (away,) = (lake.root / "damaged").iterdir()
+    assert [note for note in outcome.notes if note.startswith(f"{path}: had changed; what was there is now {away}. ")]
+    assert (path.read_bytes(), outcome.exit_code) == (whole, 0)

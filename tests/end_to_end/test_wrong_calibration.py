@@ -50,7 +50,7 @@ def test_what_descends_from_a_failed_day_waits_and_doctor_knows(tmp_path: Path, 
     assert failed == {"eea_l2_flux", "eea_ql_moments"}
     check_all(lake, "run-2")
     exported = export_all(lake, "run-2")
-    assert [path.name.split("_")[2] for path in exported.published] == ["l1-counts"]
+    assert [key.split("_")[2] for key in exported.published] == ["l1-counts"]
     reasons = {(table, day): reason for table, day, reason in exported.blocked}
     assert reasons["hermes.eea_l2_moments", DAY] == "hermes.eea_l2_flux of that day failed; mend it first"
     assert any("geometry_20000101.csv" in problem for problem in examine(lake).problems)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from exports import cdf_values
-from exports.cdf import publish, validate_cdf, write_product
+from exports.cdf import validate_cdf, write_product
 from exports.cdf_records import CDF_TYPES
 from exports.istp import compile_product
 from lake.definitions import Column
@@ -297,7 +297,7 @@ def test_a_day_with_a_leap_second_has_one_second_more(tmp_path: Path) -> None:
     assert cdflib.CDF(path).varget("Epoch").tolist() == [536_500_868_684_000_000]
 
 
-# Validation and publishing
+# Validation
 
 
 def test_validation_finds_a_damaged_file(make: Make, tmp_path: Path) -> None:
@@ -321,18 +321,3 @@ def test_validation_failure_leaves_no_file(make: Make, tmp_path: Path, monkeypat
 
     monkeypatch.setattr("exports.cdf.validate_cdf", fail)
     refused(make("l1_photon"), tmp_path, "not valid")
-
-
-def test_publishing_renames_and_never_replaces(tmp_path: Path) -> None:
-    def temporary(text: str) -> Path:
-        path = tmp_path / ".partial.cdf"
-        path.write_text(text)
-        return path
-
-    final = tmp_path / "2024" / "a.cdf"
-    assert publish(temporary("one"), final) == final
-    assert publish(temporary("one"), final) == final
-    assert not (tmp_path / ".partial.cdf").exists()
-    with pytest.raises(ExportError, match="new version"):
-        publish(temporary("two"), final)
-    assert final.read_text() == "one"

@@ -286,12 +286,12 @@ def test_no_column_has_the_name_of_a_variable_made_for_an_axis_or_the_epoch(name
 
 
 @pytest.mark.parametrize(
-    "changes", [{"version": "1.0"}, {"version": "v1.0.0"}, {"version": "2.0.0"}, {"parents": ("no file",)}]
+    "changes", [{"version": "1.0"}, {"version": "v1.0.0"}, {"version": "1.00.0"}, {"parents": ("no file",)}]
 )
 def test_editions_that_spdf_would_refuse(changes: dict[str, Any]) -> None:
     facts: dict[str, Any] = {**EDITION.__dict__, **changes}
     with pytest.raises(ExportError, match="padre_meddea_l1-photon"):
-        edition_globals("padre_meddea_l1-photon", "1.0", Edition(**facts))
+        edition_globals("padre_meddea_l1-photon", Edition(**facts))
 
 
 @pytest.mark.parametrize(

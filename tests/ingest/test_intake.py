@@ -13,12 +13,13 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from ingest import intake, l0
-from ingest.intake import pending_receipts
+from ingest import commit, intake
+from ingest.intake import pending_files
 from lake.ledger import current_contents, read_ops
 from lake.reading import data_files, scan
 from lake.store import Lake
 from lake.tables import append, append_ops
+from tests.ingest.taken import L0, state, stored_twice
 from tests.meddea import (
     CLOCK_INVALID,
     MISSIONS,
@@ -39,10 +40,6 @@ from tests.meddea import (
 )
 from transforms.engine import build_all
 
-L0 = ("l0_photon_packet", "l0_photon", "l0_housekeeping", "l0_register")
-OPS = ("files", "quarantine", "gaps", "contents")
-OWN_WORDS = ("table_id", "run_id", "received_at")
-
 
 class KilledError(Exception):
     """Stands for SIGKILL: nothing catches it."""
@@ -57,20 +54,6 @@ def inbox(tmp_path: Path) -> Path:
     drop(folder, "padreMDU8_240916120001.dat", *hk[2:5], photon(2, NOON + 1), photon(3, 0), hk[5][:13])
     drop(folder, "padreMDU8_240916120002.dat", *hk[3:5], *hk[7:], register(1), photon(5, met(2024, 9, 17)))
     return folder
-
-
-def state(lake: Lake) -> dict[str, list[Any]]:
-    """Everything that a lake says about what it took in, without the wall clock's share, in a fixed order."""
-    tables = {name: rows(lake, name) for name in L0}
-    ops = {name: read_ops(lake, name) for name in OPS}
-    ops = {name: frame.drop(set(frame.columns) & set(OWN_WORDS)) for name, frame in ops.items()}
-    return {name: sorted(frame.rows(), key=str) for name, frame in (tables | ops).items()}
-
-
-def stored_twice(lake: Lake) -> list[str]:
-    """L0 tables with two rows of the same bytes."""
-    once = {name: ["file_sha256", "byte_offset", *(["clocks"] if name == "l0_photon" else [])] for name in L0}
-    return [name for name, key in once.items() if rows(lake, name).select(key).is_duplicated().any()]
 
 
 def undisturbed(tmp_path: Path, inbox: Path) -> dict[str, list[Any]]:
@@ -100,7 +83,7 @@ def test_taking_in_twice_is_taking_in_once(tmp_path: Path, inbox: Path) -> None:
     result = take(lake, inbox, run="second")
     assert (result.files, result.landed.known, state(lake)) == (0, 3, before)
     assert sorted(lake.root.rglob("*")) == entries
-    assert pending_receipts(lake) == []
+    assert pending_files(lake) == []
 
 
 def killer(target: Callable[..., Any], when: Callable[..., bool]) -> Callable[..., Any]:
@@ -139,7 +122,7 @@ def test_a_run_killed_after_any_number_of_l0_commits_is_made_good_by_the_next(
         return next(done) > commits
 
     with monkeypatch.context() as patched:
-        patched.setattr(l0, "append", killer(append, is_due))
+        patched.setattr(commit, "append", killer(append, is_due))
         with pytest.raises(KilledError):
             take(lake, inbox, run="killed")
     take(lake, inbox, run="next")
@@ -152,7 +135,7 @@ def test_a_run_killed_while_landing_is_made_good_by_the_next(
 ) -> None:
     lake = empty_lake(tmp_path / "lake")
     with monkeypatch.context() as patched:
-        patched.setattr(intake, "pending_receipts", killer(intake.pending_receipts, lambda _: True))
+        patched.setattr(intake, "pending_files", killer(intake.pending_files, lambda *_: True))
         with pytest.raises(KilledError):
             take(lake, inbox, run="killed")
     take(lake, run="next")
@@ -215,7 +198,7 @@ def test_another_clock_policy_decodes_every_file_again_and_back(tmp_path: Path, 
     posix = empty_lake(leap.root, missions_with_policy(tmp_path / "missions", "posix"))
     take(leap, inbox, run="1")
     before = state(leap)
-    assert [len(pending_receipts(lake)) for lake in (leap, posix)] == [0, 3]
+    assert [len(pending_files(lake)) for lake in (leap, posix)] == [0, 3]
 
     assert take(posix, run="2").files == 3
     after = state(posix)
@@ -256,7 +239,7 @@ def test_a_packet_that_becomes_known_leaves_the_quarantine(tmp_path: Path) -> No
 def test_a_file_recorded_as_empty_is_not_looked_at_again(tmp_path: Path) -> None:
     lake = empty_lake(tmp_path / "lake")
     take(lake, drop(tmp_path / "inbox", PHOTON_FILE), run="1")
-    assert pending_receipts(lake) == []
+    assert pending_files(lake) == []
     assert read_ops(lake, "files")["status"].to_list() == ["empty"]
 
 

@@ -17,6 +17,7 @@ from ingest import landing
 from ingest.landing import Landed, land
 from lake import store
 from lake.errors import StorageError
+from lake.files import sha256_of
 from lake.ledger import read_ops
 from lake.store import Lake, RawArchive
 from tests.meddea import CHECKOUT, MIXED_FILE, NOON, NOW, PHOTON_FILE, drop, empty_lake, housekeeping, rows, take
@@ -149,15 +150,15 @@ def test_a_file_that_changes_while_it_is_hashed_or_copied_is_left_for_the_next_t
             source.write_bytes(PACKETS * 2)
         return original(source, target)  # type: ignore[arg-type]
 
-    original = store._copy
-    monkeypatch.setattr(store, "_copy", copy_of_a_longer_file)
+    original = store.copy_hashed
+    monkeypatch.setattr(store, "copy_hashed", copy_of_a_longer_file)
     result = landed(lake, inbox)
     assert (result.growing, [receipt.name for receipt in result.new]) == ([growing], [well.name])
     assert [path.name for path in (lake.root / "raw").rglob("*.part")] == []
     monkeypatch.undo()
 
     def grown(path: Path) -> str:
-        digest = store.sha256_of(path)
+        digest = sha256_of(path)
         path.write_bytes(path.read_bytes() + b"\0")
         return digest
 
@@ -208,11 +209,46 @@ def test_the_same_bytes_under_another_name_are_duplicates_and_add_no_row(lake: L
     assert rows(lake, "l0_housekeeping").height == 2
 
 
+TWIN = "padreMDU8_240917122904.dat"  # of another day, so that its bytes have another place
+
+
+@pytest.mark.parametrize("name", [MIXED_FILE, TWIN])
+@pytest.mark.parametrize("spoilt", [b"x" * 80, b"x", None], ids=["changed", "cut short", "lost"])
+def test_bytes_that_come_again_mend_the_archive(lake: Lake, inbox: Path, spoilt: bytes | None, name: str) -> None:
+    drop(inbox, MIXED_FILE, PACKETS)
+    [receipt] = landed(lake, inbox).new
+    archived = Path(lake.storage.uri(RawArchive(lake).bytes_key(receipt)))
+    archived.unlink()
+    if spoilt is not None:
+        archived.write_bytes(spoilt)
+    (inbox / MIXED_FILE).unlink()
+    drop(inbox, name, PACKETS)
+    [line] = landed(lake, inbox).restored
+    assert archived.read_bytes() == PACKETS
+    away = list(lake.root.glob("damaged/*"))
+    assert [path.read_bytes() for path in away] == ([] if spoilt is None else [spoilt])
+    was = f"had changed; what was there is now {away[0]}" if away else "was lost"
+    assert line == f"{archived}: {was}. Restored from {name}"
+    assert landed(lake, inbox).restored == []
+
+
+def test_bytes_without_a_receipt_are_looked_into_before_they_get_one(lake: Lake, inbox: Path) -> None:
+    drop(inbox, MIXED_FILE, PACKETS)
+    [receipt] = landed(lake, inbox).new
+    archived = Path(lake.storage.uri(RawArchive(lake).bytes_key(receipt)))
+    archived.with_name(f"{receipt.key}.json").unlink()
+    archived.chmod(0o644)
+    archived.write_bytes(b"x" * 80)
+    result = landed(lake, inbox)
+    assert ([found.key for found in result.new], len(result.restored)) == ([receipt.key], 1)
+    assert archived.read_bytes() == PACKETS
+
+
 def test_a_link_is_followed_and_its_bytes_are_archived(lake: Lake, inbox: Path, tmp_path: Path) -> None:
     target = drop(tmp_path / "elsewhere", "anything.bin", PACKETS)
     (inbox / MIXED_FILE).symlink_to(target)
     [receipt] = landed(lake, inbox).new
-    archived = RawArchive(lake).bytes_path(receipt)
+    archived = Path(lake.storage.uri(RawArchive(lake).bytes_key(receipt)))
     assert (archived.is_symlink(), archived.read_bytes()) == (False, PACKETS)
 
 

@@ -125,7 +125,7 @@ def test_an_open_reader_keeps_its_version_and_the_next_one_sees_the_new(toy: Lak
 def test_a_reader_of_another_process_s_client_sees_the_swap_too(toy: Lake) -> None:
     receive(toy, "a", [1])
     refresh(toy)
-    with duckdb.connect(str(toy.catalog), read_only=True) as before:
+    with duckdb.connect(str(toy.root / "catalog.duckdb"), read_only=True) as before:
         receive(toy, "b", [2])
         assert refresh(toy)
         assert numbers(before) == [1]
@@ -135,9 +135,12 @@ def test_nothing_is_built_when_nothing_changed(toy: Lake) -> None:
     receive(toy, "a", [1])
     assert refresh(toy)
     assert not refresh(toy)
-    state = toy.catalog.stat()
+    state = (toy.root / "catalog.duckdb").stat()
     open_catalog(toy).close()
-    assert (toy.catalog.stat().st_mtime_ns, toy.catalog.stat().st_ino) == (state.st_mtime_ns, state.st_ino)
+    assert ((toy.root / "catalog.duckdb").stat().st_mtime_ns, (toy.root / "catalog.duckdb").stat().st_ino) == (
+        state.st_mtime_ns,
+        state.st_ino,
+    )
     assert not [path for path in toy.root.iterdir() if path.name.startswith(".catalog")]
 
 
@@ -166,7 +169,7 @@ def test_a_lake_that_was_moved_still_works(toy: Lake, tmp_path: Path) -> None:
 def test_a_table_that_was_removed_and_rebuilt_is_not_taken_for_the_old_one(toy: Lake) -> None:
     receive(toy, "a", [1])
     refresh(toy)
-    shutil.rmtree(toy.table_path(toy.definitions.tables[L0]))
+    shutil.rmtree(toy.table_uri(toy.definitions.tables[L0]))
     receive(toy, "a", [2])  # the same number of commits
     with open_catalog(toy) as connection:
         assert numbers(connection) == [2]
@@ -174,7 +177,7 @@ def test_a_table_that_was_removed_and_rebuilt_is_not_taken_for_the_old_one(toy: 
 
 def test_a_damaged_catalog_is_built_anew(toy: Lake) -> None:
     receive(toy, "a", [1])
-    toy.catalog.write_bytes(b"no database")
+    (toy.root / "catalog.duckdb").write_bytes(b"no database")
     with open_catalog(toy) as connection:
         assert numbers(connection) == [1]
 
@@ -226,7 +229,7 @@ def test_a_lake_that_may_only_be_read_is_read_from_memory(toy: Lake, no_views: P
 def test_older_clients_can_open_the_file(toy: Lake) -> None:
     """Files of DuckDB 1.0 have storage version 64; the default of DuckDB 2.0 does not open in 1.5."""
     refresh(toy)
-    header = toy.catalog.read_bytes()[:20]
+    header = (toy.root / "catalog.duckdb").read_bytes()[:20]
     assert header[8:12] == b"DUCK"
     assert int.from_bytes(header[12:20], "little") == 64
 
@@ -234,7 +237,7 @@ def test_older_clients_can_open_the_file(toy: Lake) -> None:
 def test_any_client_can_open_the_file_by_its_path(toy: Lake) -> None:
     receive(toy, "a", [3])
     refresh(toy)
-    with duckdb.connect(str(toy.catalog), read_only=True) as connection:
+    with duckdb.connect(str(toy.root / "catalog.duckdb"), read_only=True) as connection:
         assert numbers(connection) == [3]
 
 

@@ -18,12 +18,13 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 
 import lake.reading
 import lake.tables
+from lake.day_files import DayFiles, day_files
 from lake.definitions import Axis, Column, Definitions, Table
 from lake.errors import TableError
 from lake.ledger import read_ops
 from lake.reading import arrow_schema, data_files, open_table, scan, stored_days
-from lake.store import Lake
-from lake.tables import DayFiles, append, append_ops, day_files, replace_day, replace_ops
+from lake.store import AsOf, Lake
+from lake.tables import append, append_ops, replace_day, replace_ops
 from tests.toy import DAY, L0, open_to_all, table_rows, toy_lake
 
 NEXT_DAY = date(2024, 9, 17)
@@ -248,15 +249,52 @@ def test_the_same_rows_have_the_same_content_and_other_rows_another(toy: Lake) -
     assert contents[0] == contents[1] != contents[2]
 
 
-def test_rows_for_ops_are_replaced_where_the_predicate_holds(toy: Lake) -> None:
-    def gap(apid: int, day: date) -> dict[str, object]:
-        time = datetime(2024, 9, 16, tzinfo=UTC)
-        return {"mission": "toy", "instrument": "box", "apid": apid, "start_time": time, "end_time": time,
-                "missing": 1, "day": day}  # fmt: skip
+def gap(apid: int, day: date) -> dict[str, object]:
+    time = datetime(2024, 9, 16, tzinfo=UTC)
+    return {"mission": "toy", "instrument": "box", "apid": apid, "start_time": time, "end_time": time,
+            "missing": 1, "day": day}  # fmt: skip
 
+
+def test_rows_for_ops_are_replaced_where_the_predicate_holds(toy: Lake) -> None:
     replace_ops(toy, "gaps", [gap(1, DAY), gap(2, NEXT_DAY)], "mission = 'toy'")
     replace_ops(toy, "gaps", [gap(3, DAY)], "mission = 'toy' AND day IN ('2024-09-16')")
     assert sorted(read_ops(toy, "gaps").select("apid", "day").iter_rows()) == [(2, NEXT_DAY), (3, DAY)]
+
+
+def test_of_two_that_replace_what_is_empty_the_rows_of_the_last_are_there_once(
+    toy: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace_ops(toy, "gaps", [], "mission = 'toy'")
+    real, others = lake.tables._created, [gap(1, DAY)]
+
+    def overtaken(*given: Any) -> DeltaTable:
+        delta = real(*given)
+        if others:
+            replace_ops(toy, "gaps", [others.pop()], "mission = 'toy'")
+        return delta
+
+    monkeypatch.setattr(lake.tables, "_created", overtaken)
+    replace_ops(toy, "gaps", [gap(2, DAY)], "mission = 'toy'")
+    assert read_ops(toy, "gaps")["apid"].to_list() == [2]
+
+
+def test_a_table_of_the_lake_s_own_whose_column_changed_its_type_is_refused_and_keeps_its_rows(
+    toy: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace_ops(toy, "gaps", [gap(1, DAY)], "mission = 'toy'")
+    gaps = toy.ops("gaps")
+    columns = tuple(c.model_copy(update={"type": "string"}) if c.name == "missing" else c for c in gaps.columns)
+    monkeypatch.setattr(Lake, "ops", lambda *_: gaps.model_copy(update={"columns": columns}))
+    with pytest.raises(TableError, match=r"gaps: holds another type of missing than its definition\. Give each its"):
+        replace_ops(toy, "gaps", [gap(2, DAY) | {"missing": "1"}], "mission = 'toy'")
+    monkeypatch.undo()
+    assert read_ops(toy, "gaps")["apid"].to_list() == [1]
+
+
+def test_the_past_is_refused_before_anything_is_asked(toy: Lake) -> None:
+    past = Lake("s3://nowhere/lake", toy.definitions, AsOf("yesterday", {}))
+    with pytest.raises(TableError, match=r"cannot be written as of yesterday\. Ask without --as-of"):
+        replace_ops(past, "gaps", [], "mission = 'toy'")
 
 
 @pytest.mark.parametrize(
@@ -302,7 +340,7 @@ def test_a_checkpoint_that_fails_does_not_lose_the_commit_before_it(
 ) -> None:
     monkeypatch.setattr(lake.tables, "CHECKPOINT_EVERY", "2")
     put(toy, "0", [0])
-    last = toy.table_path(l0(toy)) / "_delta_log" / "_last_checkpoint"
+    last = Path(toy.table_uri(l0(toy))) / "_delta_log" / "_last_checkpoint"
     last.unlink(missing_ok=True)
     last.mkdir()
     for n in (1, 2, 3):
@@ -314,7 +352,7 @@ def test_a_checkpoint_that_fails_does_not_lose_the_commit_before_it(
 
 def test_a_damaged_log_names_the_table_and_the_way_out(toy: Lake) -> None:
     put(toy, "a", [1])
-    log = toy.table_path(l0(toy)) / "_delta_log"
+    log = Path(toy.table_uri(l0(toy))) / "_delta_log"
     for path in log.glob("*.json"):
         path.write_text("{ not json")
     with pytest.raises(TableError, match=r"tick: cannot be opened \(.*\). Restore it, or remove it and rebuild.$"):
@@ -326,6 +364,7 @@ def test_a_writer_that_always_loses_gives_up_with_a_message(toy: Lake, monkeypat
     stale = opened(toy)
     put(toy, "b", [2])
     monkeypatch.setattr(lake.tables, "_created", lambda *_: stale)
+    monkeypatch.setattr(lake.tables, "PAUSE_SECONDS", 0)
     with pytest.raises(TableError, match=r"20 commits in a row met another writer. Repeat when it has finished."):
         put(toy, "b", [2])
     monkeypatch.undo()

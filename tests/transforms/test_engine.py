@@ -15,15 +15,18 @@ import pyarrow as pa
 import pytest
 
 import transforms
+from lake.code import forget as forget_code
 from lake.config import CHECKOUT
 from lake.definition_files import read_definitions
 from lake.errors import DefinitionError, TransformError
-from lake.ledger import read_code, read_ops
+from lake.ledger import read_ops
 from lake.reading import scan
 from lake.store import Lake
 from tests.toy import DAY, L1, QL, TRANSFORMS, receive, toy_lake
-from transforms import engine
-from transforms.engine import Built, build_all, conform, plan_all
+from transforms.code import transform_of
+from transforms.day import conform
+from transforms.engine import Built, build_all
+from transforms.plan import plan_all
 
 NEXT_DAY = date(2024, 9, 17)
 RUNS = count()
@@ -53,8 +56,7 @@ def forget() -> None:
         del sys.modules[name]
     sys.dont_write_bytecode = True
     importlib.invalidate_caches()
-    engine._code_fingerprint.cache_clear()
-    read_code.cache_clear()
+    forget_code()
 
 
 @pytest.fixture
@@ -365,4 +367,4 @@ BUILT = [table for table in REAL.tables.values() if table.inputs]
 @pytest.mark.parametrize("table", BUILT, ids=[table.address for table in BUILT])
 def test_every_table_with_inputs_has_its_transform(table: object) -> None:
     found = next(t for t in BUILT if t is table)
-    assert engine.transform_of(found).__name__ == found.descriptor
+    assert transform_of(found).__name__ == found.descriptor

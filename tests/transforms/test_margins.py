@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from lake.day_files import DayFiles
 from lake.definition_files import read_definitions
 from lake.errors import DefinitionError
 from lake.ledger import read_contents
 from lake.margins import files_of_margins
 from lake.reading import scan
 from lake.store import Lake
-from lake.tables import DayFiles
 from tests.toy import DAY, L0, L1, QL, TRANSFORMS, receive, table_rows
 from tests.transforms.test_engine import again, build, code, definition, done, lake, planned, rewrite, values
-from transforms.engine import steps
+from transforms.plan import Planner, Wish
 
 __all__ = ["code", "lake"]  # fixtures
 
@@ -97,7 +97,7 @@ def test_a_neighbour_that_changes_outside_the_margin_does_not(sums: Lake) -> Non
     build(sums)
     receive(sums, "c", [0, 0, 9], AFTER + timedelta(days=1))
     days = [day for table, day, _ in done(build(sums)) if table == L1]
-    assert days == [AFTER + timedelta(days=n) for n in range(3)]  # the last one is reached and empty
+    assert days == [AFTER + timedelta(days=n) for n in (2, 1, 0)]  # the first one is reached and empty
 
 
 def test_what_is_built_is_what_was_planned(sums: Lake) -> None:
@@ -161,9 +161,8 @@ def test_a_day_waits_for_a_neighbour_that_is_decoded_again(sums: Lake) -> None:
     contents = read_contents(sums)
     contents.known.pop((L0, AFTER))
     contents.outdated.add((L0, AFTER))
-    assert {step.day for step in steps(sums, contents, sums.definitions.tables[L1], force=True)}.isdisjoint(
-        {DAY, AFTER}
-    )
+    steps = Planner(sums, contents).steps(Wish(sums.definitions.tables[L1], forced="forced"))
+    assert {step.day for step in steps}.isdisjoint({DAY, AFTER})
 
 
 def test_raw_files_of_a_margin_belong_to_the_day(sums: Lake) -> None:
@@ -221,5 +220,5 @@ def test_a_piece_that_fails_leaves_the_day_as_it_was(lake: Lake, code: Path) -> 
     built = build(lake)
     assert "ValueError: broken piece" in built.failed[0][1]
     assert values(lake, L1) == [2, 4]
-    folder = lake.table_path(lake.definitions.tables[L1]) / f"day={DAY}"
+    folder = Path(lake.table_uri(lake.definitions.tables[L1])) / f"day={DAY}"
     assert len(list(folder.glob("*.parquet"))) == 1

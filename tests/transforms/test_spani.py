@@ -35,7 +35,7 @@ from tests.hermes_spani import (
     packets,
     velocity,
 )
-from transforms.engine import conform
+from transforms.day import conform
 from transforms.hermes import spani
 from transforms.hermes.spani_fit import energy_bins, fit_beam, spectrum
 from transforms.physics import PROTON_MASS

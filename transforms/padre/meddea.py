@@ -165,7 +165,8 @@ def l1_spectrum(
 
 
 def _seconds(column: str) -> pl.Expr:
-    return pl.col(column) * TICK_NS / 1e9
+    # Not "/ 1e9": polars divides a lone row by it, but multiplies many rows by its inverse, which may be one bit off.
+    return pl.col(column) * TICK_NS * 1e-9
 
 
 def _energy_matrix(table: Table, spectrum_energy: Calibration) -> csr_array:
