@@ -21,14 +21,8 @@ from lake.margins import files_of_margins, margins
 from lake.store import Journal, Lake
 
 PRODUCTS = "exports/"
-WORDS = {
-    "short_name",
-    "title",
-    "status",
-    "status_reason",
-    "unknowns",
-    "cdf",
-}  # of an instrument; they get into products
+# What an instrument says of itself in its products.
+WORDS = {"short_name", "title", "status", "status_reason", "unknowns", "cdf"}
 
 
 @dataclass(frozen=True)
@@ -97,8 +91,7 @@ def last_exports(lake: Lake) -> dict[tuple[str, date], dict[str, Any]]:
 def _files(lake: Lake) -> dict[str, dict[str, Any]]:
     """The row of each decoded file; where bytes came under several names, of the first that arrived."""
     files = read_ops(lake, "files").filter(pl.col("status") == "ingested")
-    order = [name for name in ("arrival", "received_at", "name") if name in files.columns]
-    rows = files.sort(order, descending=True, nulls_last=False).iter_rows(named=True)
+    rows = files.sort("arrival", "received_at", "name", descending=True, nulls_last=False).iter_rows(named=True)
     return {row["file_sha256"]: row for row in rows}
 
 
@@ -202,7 +195,7 @@ def raw_of(lake: Lake, books: Books, table: Table, day: date) -> set[str]:
 
 
 def _arrival(row: dict[str, Any]) -> tuple[int, Any, str]:
-    return row.get("arrival") or 0, row["received_at"], row["name"]
+    return row["arrival"] or 0, row["received_at"], row["name"]
 
 
 def mark_of(books: Books, subject: Subject) -> str:

@@ -22,7 +22,8 @@ from lake.definitions import Table
 from lake.errors import ExportError
 from lake.ledger import release
 from lake.reading import ARROW_TYPES, open_parquet
-from lake.store import Lake, iso_day
+from lake.snapshots import Source
+from lake.store import Lake
 
 BATCH_BYTES, BATCH_ROWS = 4 << 20, 1 << 16  # of one column, read at a time
 
@@ -61,8 +62,7 @@ class Maker:
         origin, table = self.subject.origin, self.subject.table
         newest, software = max(origin.newest, released), f"swxlake {version_of_code}"
         edition = Edition(self.subject.day, str(version), origin.parents, newest, software)
-        place = f"{self.lake.table_uri(table)}/day={iso_day(self.subject.day)}"
-        files = [f"{place}/{name}" for name in self.subject.files]
+        files = Source(table.address, self.subject.day, self.subject.files).uris(self.lake)
         records = sum(_rows(self.lake, file) for file in files)
         if not records:
             address = table.address

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from lake.config import CHECKOUT
 from lake.definitions import Calibration, Definitions, Instrument, Mission, Product, Table
 from lake.errors import ExportError, StorageError
+from lake.files import sha256_of
 from lake.ledger import fingerprint, l0_definition, release, table_definition
 from lake.margins import margins
 from lake.store import Journal
@@ -247,12 +248,8 @@ def code_of(mission: str) -> str:
     paths = {path for folder in folders for path in folder.rglob("*.py")} | set((CHECKOUT / "transforms").glob("*.py"))
     digest = hashlib.sha256()
     for path in sorted(paths):
-        digest.update(f"{path.relative_to(CHECKOUT).as_posix()} {_sha256(path)}\n".encode())
+        digest.update(f"{path.relative_to(CHECKOUT).as_posix()} {sha256_of(path)}\n".encode())
     return digest.hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def commit(missions: Path) -> str | None:

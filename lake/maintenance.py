@@ -29,7 +29,7 @@ from lake.files import PART, reading, writing
 from lake.reading import data_files, one_line, open_table, partitioned
 from lake.storage import SCRATCH, Entry
 from lake.store import AsOf, Journal, Lake
-from lake.tables import write_remedy
+from lake.tables import SETTINGS, write_remedy
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,6 @@ LEAST_DAYS = 1  # a younger file may be that of a night at work on another machi
 CLOCK_SECONDS = 3600  # by which this machine's clock may be ahead of the storage's
 COMPACT_FROM = 8  # files of an ops table
 CHECKPOINT_AFTER = 10  # commits
-SETTINGS = {"delta.enableExpiredLogCleanup": "false"}  # the log of the versions that releases name
 ASIDE = (SCRATCH, ".export-", ".catalog-")  # folders in which things are written before they get their place
 HALF = re.compile(r"#\d+$|\.tmp$")  # files of delta-rs on their way to their names
 

@@ -7,7 +7,6 @@ that those of a role may change during a long night. They are in no address, no 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import shutil
@@ -29,7 +28,7 @@ from pyarrow.fs import AwsDefaultS3RetryStrategy, FileSystem, S3FileSystem
 
 from lake.config import read_settings
 from lake.errors import ConfigurationError, StorageError
-from lake.files import folder_while_alive, reading, writing
+from lake.files import folder_while_alive, reading, sha256_of, writing
 from lake.lease_s3 import Lease, leased
 from lake.storage import LOCKS, Entry
 
@@ -281,7 +280,7 @@ class Bucket:
 
     def _same(self, key: str, source: Path) -> bool:
         with self.local(key) as path:
-            return _sha256(path) == _sha256(source)
+            return sha256_of(path) == sha256_of(source)
 
     def remove(self, key: str) -> None:
         """Remove an object, if it is there."""
@@ -379,8 +378,3 @@ def _blocks(source: Path, size: int = 64 << 20) -> Iterator[bytes]:
     with source.open("rb") as stream:
         while block := stream.read(size):
             yield block
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -35,6 +35,8 @@ REFUSALS = 4  # of one commit, that are not taken as the last word of object sto
 PAUSE_SECONDS = 0.01  # after the first attempt, twice as long after each other one
 LONGEST_PAUSE = 0.2
 CHECKPOINT_EVERY = "10"  # commits: opening a table reads those since, about a millisecond each
+# Releases and time travel need the whole log: delta-rs would forget what is older than 30 days.
+SETTINGS = {"delta.enableExpiredLogCleanup": "false"}
 Result = TypeVar("Result")
 
 
@@ -72,8 +74,6 @@ def _make(lake: Lake, table: Table, definition: str, mode: Literal["error", "ove
         path = Path(lake.table_uri(table))
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
-    # Releases and time travel need the whole log: delta-rs would forget what is older than 30 days.
-    keeps = {"delta.checkpointInterval": CHECKPOINT_EVERY, "delta.enableExpiredLogCleanup": "false"}
     return DeltaTable.create(
         lake.table_uri(table),
         arrow_schema(table),
@@ -81,7 +81,7 @@ def _make(lake: Lake, table: Table, definition: str, mode: Literal["error", "ove
         partition_by=["day"] if partitioned(table) else None,
         name=table.address,
         description=table.title,
-        configuration={**keeps, "swxlake.definition": definition},
+        configuration={**SETTINGS, "delta.checkpointInterval": CHECKPOINT_EVERY, "swxlake.definition": definition},
         storage_options=lake.storage.options,
         raise_if_key_not_exists=False,
     )
