@@ -9,7 +9,7 @@
 #   ARGS         further options and arguments of the command behind a target make levels ARGS="--dry-run"
 
 PYTHON ?= python3
-PYTEST_ARGS ?= -n 2
+PYTEST_ARGS ?= -n 2 --dist loadfile
 ROOT ?=
 INBOX ?=
 QUERY ?=

@@ -7,11 +7,11 @@ import os
 import platform
 from importlib.metadata import version
 
-from bench import decode, hermes, ingest, planning, quiet_night, workers
+from bench import decode, hermes, ingest, planning, quiet_night, workers, xtce
 from lake.config import CHECKOUT
 
 PAGE = CHECKOUT / "docs" / "benchmarks.md"
-PACKAGES = ("numpy", "pyarrow", "polars", "deltalake", "ccsdspy")
+PACKAGES = ("numpy", "pyarrow", "polars", "deltalake", "ccsdspy", "space-packet-parser")
 
 TEXT = """# Benchmarks
 
@@ -25,6 +25,13 @@ Measured with Python {python}, {packages}, on {cores} cores ({machine}).
 Scan, checksums where the definition has them, and unpacking to final columns. ccsdspy checks no checksums.
 
 {decode}
+
+## Decoding packets by an XTCE file, against space_packet_parser
+
+From the file to columns: 34 numbers of 12 bits behind a header of 120, and 200 numbers of 1 to 32 bits. Both have read
+the definition before; space_packet_parser gives Python objects.
+
+{xtce}
 
 ## Raw photon file to committed Delta table, against pyarrow alone
 
@@ -86,7 +93,7 @@ def _level_1() -> str:
 
 
 def main() -> None:
-    decoded = decode.run()
+    decoded, by_xtce = decode.run(), xtce.run()
     rows = [ingest.run(100), ingest.run(1000, rounds=1)]
     quiet = [(what, *quiet_night.run(simulations)) for what, simulations in quiet_night.LAKES.items()]
     nights = [hermes.run_night(instrument, hours) for instrument, hours in hermes.NIGHTS]
@@ -96,6 +103,7 @@ def main() -> None:
         cores=os.cpu_count(),
         machine=platform.machine(),
         decode=decode.table(decoded),
+        xtce=xtce.table(by_xtce),
         ingest=ingest.table(rows),
         growth=rows[1].memory_mb / rows[0].memory_mb - 1,
         quiet="\n".join(f"| {what} | {first:.0f} | {later:.2f} |" for what, first, later in quiet),

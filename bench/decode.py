@@ -116,7 +116,8 @@ def _sealed(packets: NDArray[np.uint8], apid: int, checksum_at: int | None) -> N
     return packets
 
 
-def _fixed(packet: Packet, size: int, rng: np.random.Generator, checksum_at: int | None = None) -> list[bytes]:
+def random_packets(packet: Packet, size: int, rng: np.random.Generator, checksum_at: int | None = None) -> list[bytes]:
+    """About `size` bytes of packets of a fixed layout, their fields random."""
     count = max(2, size // packet.min_bytes)
     octets = rng.integers(0, 256, (count, packet.min_bytes), np.uint8)
     return [row.tobytes() for row in _sealed(octets, packet.apids[0], checksum_at)]
@@ -143,9 +144,9 @@ def _generate(megabytes: float) -> dict[str, tuple[tuple[Packet, ...], bytes, in
     rng, size = np.random.default_rng(7), int(megabytes * 1e6)
     cases: dict[str, tuple[tuple[Packet, ...], list[bytes]]] = {
         "photon": ((PHOTON,), _photons(size, rng)),
-        "spectrum": ((SPECTRUM,), _fixed(SPECTRUM, size, rng, 24_646)),
-        "packed": ((PACKED,), _fixed(PACKED, size, rng)),
-        "housekeeping": ((HOUSEKEEPING,), _fixed(HOUSEKEEPING, size, rng)),
+        "spectrum": ((SPECTRUM,), random_packets(SPECTRUM, size, rng, 24_646)),
+        "packed": ((PACKED,), random_packets(PACKED, size, rng)),
+        "housekeeping": ((HOUSEKEEPING,), random_packets(HOUSEKEEPING, size, rng)),
     }
     shares = {"photon": 0.25, "spectrum": 0.25, "packed": 0.25, "housekeeping": 0.25}
     mixed = [p for name, share in shares.items() for p in cases[name][1][: int(len(cases[name][1]) * share)]]

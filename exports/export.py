@@ -189,7 +189,7 @@ class _Run:
     def _archive(self, subject: Subject, origin: MadeFrom) -> None:
         """Keep the calibration files that a version is made from, before the journal says that it is."""
         new = {stem: sha256 for stem, sha256 in origin.calibrations.items() if sha256 not in self.archived}
-        archive_calibrations(Journal(self.lake), subject.instrument, new)
+        archive_calibrations(Journal(self.lake), subject.mission, subject.table, new)
         self.archived |= set(new.values())
 
     def _made_from(self, making: Maker) -> MadeFrom:

@@ -87,13 +87,12 @@ def made_from(
 
     Raises ExportError if a run used a calibration that is not there any more.
     """
-    mission, instrument = definitions.mission(table.mission), definitions.instrument(table)
     version_of_code, released = release()
     return MadeFrom(
         structure=structure_of(structure),
         algorithm=algorithm_of(definitions, table, day, runs),
         calibrations=calibrations_of(definitions, table, day, runs),
-        definitions=definitions_of(mission, instrument, product, lineage(definitions, table, day)),
+        definitions=definitions_of(definitions, product, table, lineage(definitions, table, day)),
         raw=tuple(raw),
         code=code_of(table.mission),
         commit=commit(definitions.path),
@@ -166,17 +165,25 @@ def _trace(definitions: Definitions, table: Table, day: date, found: dict[tuple[
 
 
 def calibrations_of(definitions: Definitions, table: Table, day: date, runs: Runs | None = None) -> dict[str, str]:
-    """sha256 of each calibration that a table-day or one that it descends from may use, by file name.
+    """sha256 of each calibration that a table-day or one that it descends from may use, by file name without `.csv`.
+
+    Before the names of files that another instrument's tables use stands that instrument: `meddea/pixel_map_20240101`.
 
     Where there is a run of a table-day, it is what the run used. Raises ExportError if that is not there any more.
     """
-    used: list[Calibration] = []
+    used: dict[str, str] = {}
     for t, its_day in lineage(definitions, table, day):
         parts = _used(runs or {}, t, its_day)
-        used += (
+        found = (
             _calibrations_used(definitions, t, its_day, parts) if parts else calibrations_valid(definitions, t, its_day)
         )
-    return {c.path.stem: c.sha256 for c in sorted(used, key=lambda c: c.path.stem)}
+        used |= {calibration_key(table, t.instrument, calibration): calibration.sha256 for calibration in found}
+    return dict(sorted(used.items()))
+
+
+def calibration_key(table: Table, instrument: str, calibration: Calibration) -> str:
+    """By what a product of a table names a calibration that an instrument of its lineage used."""
+    return calibration.stem if instrument == table.instrument else f"{instrument}/{calibration.stem}"
 
 
 def _calibrations_used(definitions: Definitions, table: Table, day: date, parts: dict[str, str]) -> list[Calibration]:
@@ -192,21 +199,26 @@ def _calibrations_used(definitions: Definitions, table: Table, day: date, parts:
     return [known[part] for part in wanted]
 
 
-def archive_calibrations(journal: Journal, instrument: Instrument, calibrations: Mapping[str, str]) -> None:
-    """Copy the files of calibrations, by stem and sha256, to journal/calibrations. What is there already stays.
+def archive_calibrations(journal: Journal, mission: Mission, table: Table, calibrations: Mapping[str, str]) -> None:
+    """Copy the files of a table's calibrations, by key and sha256, to journal/calibrations. What is there stays.
 
     Raises ExportError if a file is not any more what was read from it.
     """
-    paths = {(c.path.stem, c.sha256): c.path for c in instrument.calibrations}
-    for stem, sha256 in calibrations.items():
-        path = paths[stem, sha256]
+    known = known_calibrations(mission, table)
+    for key, sha256 in calibrations.items():
+        calibration = known[key, sha256]
         try:
-            content = path.read_bytes()
+            content = calibration.content()
         except OSError:
             content = b""
         if hashlib.sha256(content).hexdigest() != sha256:
-            raise ExportError(f"{path}: was changed while it was used. Run `swxlake night` again")
-        journal.write_once(CALIBRATIONS, sha256, {"name": stem, "text": content.decode()})
+            raise ExportError(f"{calibration.path}: was changed while it was used. Run `swxlake night` again")
+        journal.write_once(CALIBRATIONS, sha256, {"name": calibration.stem, "text": content.decode()})
+
+
+def known_calibrations(mission: Mission, table: Table) -> dict[tuple[str, str], Calibration]:
+    """All calibrations of a mission by the key under which a product of the table names them, and sha256."""
+    return {(calibration_key(table, i.name, c), c.sha256): c for i in mission.instruments for c in i.calibrations}
 
 
 def archived_calibration(journal: Journal, sha256: str) -> bytes | None:
@@ -228,17 +240,25 @@ def calibrations_valid(definitions: Definitions, table: Table, day: date) -> lis
     return [found for name in names if (found := instrument.calibration(name, day)) is not None]
 
 
-def definitions_of(mission: Mission, instrument: Instrument, product: Product, table_days: list[TableDay]) -> str:
+def definitions_of(definitions: Definitions, product: Product, table: Table, table_days: list[TableDay]) -> str:
     """Fingerprint of what missions/ says about a product, its attributes included; calibrations apart."""
-    facts = {"clock", "packets", "flags"}
+    mission, own = definitions.mission(table.mission), definitions.instrument(table)
     words = {"short_name", "title", "status", "status_reason", "unknowns", "assumed", "cdf"}
     tables = {table.address: table for table, _ in table_days}
     return fingerprint(
         mission.model_dump(mode="json", include={"valid_time", "cdf"}),
-        instrument.model_dump(mode="json", include=facts | words),
+        own.model_dump(mode="json", include=words),
+        [_decoding_facts(mission.instrument(name)) for name in sorted({t.instrument for t in tables.values()})],
         product.model_dump(mode="json"),
         [table.model_dump(mode="json") for _, table in sorted(tables.items())],
     )
+
+
+def _decoding_facts(instrument: Instrument) -> dict[str, Any]:
+    """What an instrument's raw files are decoded by. Where its files stand is no part of it."""
+    place = {"__all__": {"file"}}
+    facts = {"clock", "valid_time", "packets", "records", "transports", "flags"}
+    return instrument.model_dump(mode="json", include=facts, exclude={"packets": place, "records": place})
 
 
 @cache

@@ -14,6 +14,7 @@ from lake.definitions import Table
 from lake.reading import column_type
 
 Mask = NDArray[np.bool_]
+FLOATS = {"float": "float32", "double": "float64"}  # Arrow's names; NumPy's "float" has 64 bits
 
 
 def numbers(values: NDArray[np.generic], kind: pa.DataType, mask: Mask | None = None) -> pa.Array:
@@ -21,7 +22,7 @@ def numbers(values: NDArray[np.generic], kind: pa.DataType, mask: Mask | None = 
 
     The caller has chosen types in which every value fits: columns are as wide as their packet fields.
     """
-    stored = np.dtype(np.int64) if pa.types.is_timestamp(kind) else np.dtype(str(kind).replace("double", "float64"))
+    stored = np.dtype(np.int64) if pa.types.is_timestamp(kind) else np.dtype(FLOATS.get(str(kind), str(kind)))
     data = np.ascontiguousarray(values, stored)
     if mask is None or not mask.any():
         return pa.Array.from_buffers(kind, len(data), [None, pa.py_buffer(data)], 0)
@@ -42,12 +43,14 @@ def repeated(text: str, count: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(numbers(np.zeros(count, np.int32), pa.int32()), dictionary)
 
 
-def column(table: Table, name: str, values: NDArray[np.generic] | Ragged) -> pa.Array:
-    """A decoded column in the type of its definition; arrays become flat lists."""
+def column(table: Table, name: str, values: NDArray[np.generic] | Ragged | pa.Array) -> pa.Array:
+    """A decoded column in the type of its definition; arrays become flat lists, Arrow columns stay as they are."""
     definition = table.by_name[name]
     kind = column_type(definition)
+    if isinstance(values, pa.Array):
+        return values.cast(kind)
     if isinstance(values, Ragged):
-        return _lists(values.offsets, values.values, kind)
+        return _lists(values.offsets, values.values, kind) if definition.is_list else _bytes(values, kind)
     if definition.is_list:
         rows, items = values.shape
         return _lists(np.arange(rows + 1) * items, values.reshape(-1), kind)
@@ -58,6 +61,13 @@ def column(table: Table, name: str, values: NDArray[np.generic] | Ragged) -> pa.
     return numbers(values, kind)
 
 
+def _bytes(values: Ragged, kind: pa.DataType) -> pa.Array:
+    """The bytes of each packet, any number of them, as one value."""
+    buffers = [None, pa.py_buffer(values.offsets.astype(np.int32)), pa.py_buffer(values.values.astype(np.uint8))]
+    return pa.Array.from_buffers(kind, len(values.counts), buffers, 0)
+
+
 def _lists(offsets: NDArray[np.int64], values: NDArray[np.generic], kind: pa.ListType) -> pa.ListArray:
-    items = numbers(values, kind.value_type)
+    words = pa.types.is_string(kind.value_type) or pa.types.is_binary(kind.value_type)
+    items = pa.array(values.tolist(), kind.value_type) if words else numbers(values, kind.value_type)
     return pa.ListArray.from_arrays(numbers(offsets, pa.int32()), items).cast(kind)

@@ -211,15 +211,16 @@ def numbers_at(data: Octets, field: PacketField, at: Positions, counts: Position
 
 
 def texts(octets: Octets, counts: Positions) -> NDArray[Any]:
-    """One ASCII string of `counts` bytes for each packet, shape [n], dtype object."""
+    """One UTF-8 string of `counts` bytes for each packet, shape [n], dtype object."""
     stops, raw = np.cumsum(counts).tolist(), octets.tobytes()
     out = np.empty(len(stops), object)
-    out[:] = [raw[stop - n : stop].decode("ascii", "replace") for stop, n in zip(stops, counts.tolist(), strict=True)]
+    out[:] = [raw[stop - n : stop].decode("utf-8", "replace") for stop, n in zip(stops, counts.tolist(), strict=True)]
     return out
 
 
 def text(octets: Octets) -> NDArray[np.str_]:
-    """ASCII text of the rows of [n, width] bytes; other bytes become U+FFFD, and trailing NULs are dropped."""
-    codes = octets.astype(np.uint32)
-    codes[codes > 127] = 0xFFFD
-    return codes.view(f"U{octets.shape[1]}")[:, 0]
+    """UTF-8 text of the rows of [n, width] bytes; what is none becomes U+FFFD, and trailing NULs are dropped."""
+    width = octets.shape[1]
+    if (octets > 127).any():
+        return np.array([row.tobytes().decode("utf-8", "replace") for row in octets], f"U{width}")
+    return octets.astype(np.uint32).view(f"U{width}")[:, 0]

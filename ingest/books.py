@@ -8,7 +8,7 @@ from typing import Any
 
 from ingest.arrivals import Arrival
 from ingest.ccsds import Reason, Stretch
-from ingest.l0 import Decoded
+from ingest.rows import Decoded
 from lake.store import Receipt
 
 Row = dict[str, Any]
@@ -25,7 +25,7 @@ def empty(arrival: Arrival, definition: str, run_id: str) -> Row:
 
 
 def undefined(arrival: Arrival, run_id: str) -> tuple[Row, Row]:
-    """Rows of ops.files and ops.quarantine about a file of an instrument without packet definitions.
+    """Rows of ops.files and ops.quarantine about a file of an instrument that missions/ does not have.
 
     It is archived and refused, and all of its bytes are quarantined.
     """
@@ -37,7 +37,7 @@ def undefined(arrival: Arrival, run_id: str) -> tuple[Row, Row]:
 
 
 def same_bytes(arrival: Arrival, earlier: Row, run_id: str) -> Row:
-    """The row of ops.files about bytes that came before under another name: every packet is a duplicate."""
+    """The row of ops.files about bytes that came before under another name: every packet or record is a duplicate."""
     nothing, reason = Decoded(arrival.receipt, earlier["definition"]), f"same bytes as {earlier['name']}"
     row = _file_row(nothing, arrival.place, run_id, "ingested", reason)
     copied = ("bytes_decoded", "bytes_quarantined", "packets")
@@ -102,7 +102,7 @@ def _remark(decoded: Decoded) -> str:
     if decoded.stretches:
         remarks.append(f"{len(decoded.stretches)} stretches quarantined")
     if decoded.clock_invalid:
-        remarks.append(f"{decoded.clock_invalid} packets with an impossible clock")
+        remarks.append(f"{decoded.clock_invalid} without a believable time")
     return ", ".join(remarks)
 
 

@@ -35,6 +35,10 @@ class Reason(StrEnum):
     UNKNOWN_APID = "UNKNOWN_APID"
     BAD_LAYOUT = "BAD_LAYOUT"
     NO_DEFINITION = "NO_DEFINITION"
+    BAD_RECORD = "BAD_RECORD"
+    INCOMPLETE = "INCOMPLETE"
+    FRAME_GAP = "FRAME_GAP"
+    BAD_FRAME = "BAD_FRAME"
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,10 @@ class Chunk:
     """Good packets of a piece of a file, and the stretches that were completed with it.
 
     `offsets` (in `data`) and `lengths` are in bytes, `types` index the packet definitions; one of each per packet, in
-    file order. `base` is the offset of `data[0]` in the file. Stretches may lie before `base`.
+    file order. `base` is the offset of `data[0]` in the file. Stretches may lie before `base`. Where `data` is no piece
+    of the file, `places` are the offsets of the packets in it. `overhead` are bytes of the file that carry no packet
+    and are as they should be: markers, headers and fill. `segments` are the numbers of packets on the wire that each
+    packet was joined from, 1 if it is None.
     """
 
     base: int
@@ -63,6 +70,19 @@ class Chunk:
     lengths: NDArray[np.int64]
     types: NDArray[np.int16]
     stretches: tuple[Stretch, ...]
+    places: NDArray[np.int64] | None = None
+    overhead: int = 0
+    segments: NDArray[np.int64] | None = None
+
+    @property
+    def at(self) -> NDArray[np.int64]:
+        """Offset of each packet in the file."""
+        return self.base + self.offsets if self.places is None else self.places
+
+    @property
+    def empty(self) -> bool:
+        """True if it holds no packet, no stretch and no overhead."""
+        return not (len(self.offsets) or self.stretches or self.overhead)
 
 
 def scan_packets(stream: BinaryIO, packets: tuple[Packet, ...], chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
@@ -83,6 +103,33 @@ def scan_packets(stream: BinaryIO, packets: tuple[Packet, ...], chunk_bytes: int
         if len(chunk.offsets) or chunk.stretches:
             yield chunk
         carry, base = window.buffer[used : window.end], base + used
+
+
+class PacketScan:
+    """The same scan of bytes that are handed over in parts, whose offsets count from the first byte handed over."""
+
+    def __init__(self, packets: tuple[Packet, ...]) -> None:
+        self.table = header_table(packets)
+        self.scanner = _Scanner()
+        self.carry, self.base = bytearray(), 0
+
+    def feed(self, octets: bytes, last: bool) -> Chunk:
+        """What the bytes complete; `last` if no packet continues behind them: what follows is scanned anew."""
+        end = len(self.carry) + len(octets)
+        buffer = Window.allocate(end)
+        buffer[: len(self.carry)] = self.carry
+        buffer[len(self.carry) : end] = octets
+        window = Window(self.table, buffer, self.base, end, last)
+        used = self.scanner.scan(window)
+        chunk = self.scanner.chunk(window, used)
+        self.carry, self.base = window.buffer[used:end], self.base + used
+        return chunk
+
+    @property
+    def open_from(self) -> int:
+        """Everything before this offset has been told."""
+        pending = self.scanner.stretches
+        return pending[0].offset if pending else self.base
 
 
 def _read_window(stream: BinaryIO, table: HeaderTable, carry: bytearray, base: int, chunk_bytes: int) -> Window:

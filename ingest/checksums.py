@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checksums of any packets in a piece of a file, from running sums over its 64-bit words: one pass answers for all."""
+"""Checksums of any packets in a piece of a file: sums from running sums over its 64-bit words, one pass for all; cyclic
+redundancy checks packet by packet, in C.
+"""
 
 from __future__ import annotations
 
+import zlib
+from binascii import crc_hqx
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +20,10 @@ DETAILS = {
     "xor16": "XOR of the 16-bit words of the packet of APID {apid} is not 0",
     "byte_sum": "the byte sum of the packet of APID {apid} is not what its last 16 bits say",
     "fletcher255": "the Fletcher checksum of the packet of APID {apid} is not what its last 16 bits say",
+    "crc16_ccitt": "the CRC-16 of the packet of APID {apid} is not what its last 16 bits say",
+    "crc32": "the CRC-32 of the packet of APID {apid} is not what its last 32 bits say",
 }
+CRC16_PRESET = 0xFFFF  # CCSDS 132.0-B-3, 4.1.6.2
 _EVEN_BYTES = np.uint64(0x00FF_00FF_00FF_00FF)
 # A product with one of these has a weighted sum of four 16-bit lanes in its highest lane; no lane overflows.
 _ONES = np.uint64(0x0001_0001_0001_0001)
@@ -36,9 +43,11 @@ class Checksums:
         self.words: UInt64 = octets.view("<u8")
 
     def good(self, checksum: str, starts: Positions, stops: Positions, first_byte: int) -> Mask:
-        """True where a packet's checksum is right; sums cover it from `first_byte` to the 16 bits that state them."""
+        """True where a packet's checksum is right; all but xor16 cover it from `first_byte` up to what states them."""
         if checksum == "xor16":
             return self.xor_is_zero(starts, stops)
+        if checksum in ("crc16_ccitt", "crc32"):
+            return self.crc_is_good(checksum, np.minimum(starts + first_byte, stops), stops)
         ends = stops - 2
         starts = np.minimum(starts + first_byte, ends)
         sums = self.byte_sums(starts, ends)
@@ -55,6 +64,18 @@ class Checksums:
         folded ^= folded >> np.uint64(16)
         good: Mask = ((folded & np.uint64(0xFFFF)) == 0) & ((stops - starts) & 1 == 0)
         return good
+
+    def crc_is_good(self, checksum: str, starts: Positions, stops: Positions) -> Mask:
+        """True where the last 16 or 32 bits state the CRC of the bytes before; never where there are no such bits."""
+        octets, ranges = self.octets.data, zip(starts.tolist(), stops.tolist(), strict=True)
+        if checksum == "crc16_ccitt":
+            # Over the bytes and the CRC behind them, big-endian, the CRC is 0.
+            good = [a + 2 <= b and crc_hqx(octets[a:b], CRC16_PRESET) == 0 for a, b in ranges]
+        else:
+            good = [
+                a + 4 <= b and zlib.crc32(octets[a : b - 4]) == int.from_bytes(octets[b - 4 : b]) for a, b in ranges
+            ]
+        return np.array(good, np.bool_)
 
     def byte_sums(self, starts: Positions, stops: Positions) -> Positions:
         """Sums of the bytes."""

@@ -20,11 +20,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ingest import arrow
-from ingest.identities import EPOCH_DAY, PacketRows, Received, contains
-from ingest.l0 import Decoded, flag_mask
+from ingest.identities import EPOCH_DAY, Received, SourceRows, contains
+from ingest.rows import Decoded, flag_mask
 from lake.day_files import DayFiles, Part, Parts, day_files
 from lake.definitions import Instrument
-from lake.packet_definitions import Packet
 from lake.reading import open_parquet, scan
 from lake.store import Lake
 from lake.tables import append
@@ -84,12 +83,12 @@ def _flag_repetitions(
 ) -> None:
     """Ask for each packet whether it is a repetition, and replace the files in which it is to be said."""
     instrument = lake.definitions.mission(decoded.receipt.mission).instrument(decoded.receipt.instrument)
-    for packet in instrument.packets:
-        tables = {t.rows: t.address for t in instrument.l0_tables(packet.name) if t.address in files}
+    for source in instrument.sources:
+        tables = {t.rows: t.address for t in instrument.l0_tables(source.name) if t.address in files}
         if "packet" not in tables:
             continue
         parts = files[tables["packet"]].parts()
-        repeated = _repeated(lake, packet, parts, received)
+        repeated = _repeated(lake, parts, received)
         settled = verdicts.repeated(parts, decoded.receipt.file_sha256, flag_mask(instrument, "retransmitted"))
         repeated = repeated if settled is None else settled
         decoded.duplicates += len(repeated)
@@ -97,10 +96,10 @@ def _flag_repetitions(
             files[address] = _Flagging(lake, instrument, decoded, repeated).of(files[address])
 
 
-def _repeated(lake: Lake, packet: Packet, parts: Parts, received: Received) -> Offsets:
+def _repeated(lake: Lake, parts: Parts, received: Received) -> Offsets:
     """Byte offsets of the packets that had been received before, or came earlier in the same file; sorted."""
-    rows = PacketRows(packet, parts.table, parts.definition)
-    names = ["byte_offset", "sequence_count", *packet.identity]
+    rows = SourceRows(parts.table, parts.definition)
+    names = ["byte_offset", *parts.table.identity]
     found = [np.empty(0, np.int64)]
     for part in parts.parts:
         day = np.array([(_day(part) - EPOCH_DAY).days], np.int32)

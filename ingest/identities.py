@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from ingest import arrow
 from lake.definitions import Table
-from lake.packet_definitions import Packet
 from lake.reading import data_files, open_parquet, open_table, stored_definition
 from lake.store import Lake
 
@@ -31,10 +30,13 @@ _FIRST_SLOTS = 1 << 16
 MOST_KEPT = 1 << 24  # numbers remembered besides those of the last file: 128 MB, a day of the busiest instrument
 
 
-def identities(packet: Packet, columns: Columns) -> UInt64:
-    """One 64-bit number for each packet; equal for equal packets, and else different but for about 1 in 2**64 pairs."""
-    mixed = np.zeros(len(columns["sequence_count"]), np.uint64)
-    for name in ("sequence_count", *packet.identity):
+def identities(names: tuple[str, ...], columns: Columns) -> UInt64:
+    """One 64-bit number for each packet or record, from the columns of these names.
+
+    It is equal for equal ones, and else different but for about 1 in 2**64 pairs.
+    """
+    mixed = np.zeros(len(columns[names[0]]), np.uint64)
+    for name in names:
         mixed = _mix(mixed ^ np.asarray(columns[name]).astype(np.int64).view(np.uint64))
     return mixed
 
@@ -130,10 +132,9 @@ def contains(known: NDArray[Any], values: NDArray[Any]) -> Mask:
     return np.asarray(known[at] == values)
 
 
-class PacketRows(NamedTuple):
-    """Packets of one type: the table that holds their rows, and the definition that it was made with."""
+class SourceRows(NamedTuple):
+    """Packets or records of one type: the table that holds their rows, and the definition that it was made with."""
 
-    packet: Packet
     table: Table
     definition: str
 
@@ -163,12 +164,12 @@ class Received:
             kept -= len(self.days.pop(day))
         self.used = set()
 
-    def seen(self, rows: PacketRows, columns: Columns, day: NDArray[np.int32]) -> Mask:
+    def seen(self, rows: SourceRows, columns: Columns, day: NDArray[np.int32]) -> Mask:
         """True for packets that had been received before, earlier ones of the same call included; notes all of them.
 
         `day` counts from 1970-01-01: one for each packet, or a single one for all.
         """
-        new = identities(rows.packet, columns)
+        new = identities(rows.table.identity, columns)
         if len(day) == 1:
             return self._of_day(rows, int(day[0])).seen(new)
         before = np.zeros(len(new), bool)
@@ -177,7 +178,7 @@ class Received:
             before[chosen] = self._of_day(rows, one).seen(new[chosen])
         return before
 
-    def _of_day(self, rows: PacketRows, day: int) -> Numbers:
+    def _of_day(self, rows: SourceRows, day: int) -> Numbers:
         """What is known of a day; the one used last stands last."""
         key = (rows.table.address, rows.definition, day)
         numbers = self.days.pop(key, None)
@@ -189,16 +190,16 @@ class Received:
         self.used.add(key)
         return numbers
 
-    def _stored(self, rows: PacketRows, day: date) -> Iterator[UInt64]:
+    def _stored(self, rows: SourceRows, day: date) -> Iterator[UInt64]:
         """Identities of the packets of a day that the lake holds."""
         delta = open_table(self.lake, rows.table)
         if delta is None or stored_definition(delta) != rows.definition:
             return
         unread = pa.array(sorted(self.unread), pa.string())
-        names = ["sequence_count", *rows.packet.identity]
+        names = list(rows.table.identity)
         for path in data_files(delta, [day]):
             with open_parquet(self.lake, path, read_dictionary=["file_sha256"]) as file:
                 for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=["file_sha256", *names]):
                     counted = pc.invert(pc.is_in(batch["file_sha256"], unread))
                     columns = {name: arrow.values(batch[name].filter(counted)) for name in names}
-                    yield identities(rows.packet, columns)
+                    yield identities(rows.table.identity, columns)

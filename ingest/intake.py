@@ -25,9 +25,10 @@ from ingest.arrivals import Arrival, adopt, placed
 from ingest.commit import Verdicts, commit_file
 from ingest.gaps import update_gaps
 from ingest.identities import Received
-from ingest.l0 import Decoded, decode_file
+from ingest.l0 import decode_file
 from ingest.landing import Landed, land, refused_rows
 from ingest.lost import lost
+from ingest.rows import Decoded
 from lake.errors import ConfigurationError, DamageError
 from lake.ledger import decoded_contents, l0_definition, next_run_id, outdated_contents, read_ops
 from lake.parallel import SerialExecutor, at_work
@@ -50,7 +51,7 @@ class Intake:
     packets: int = 0
     duplicates: int = 0
     bytes: int = 0
-    quarantined: list[tuple[str, str, int, int]] = field(default_factory=list)
+    quarantined: list[tuple[str, str, int, int, str]] = field(default_factory=list)
     undefined: list[str] = field(default_factory=list)
     clock_invalid: int = 0
     missing: int = 0
@@ -66,7 +67,7 @@ class Intake:
         self.duplicates += decoded.duplicates
         self.bytes += decoded.receipt.bytes
         self.clock_invalid += decoded.clock_invalid
-        self.quarantined += [(name, str(s.reason), s.offset, s.length) for s in decoded.stretches]
+        self.quarantined += [(name, str(s.reason), s.offset, s.length, s.detail) for s in decoded.stretches]
         message = "ingest file=%s bytes=%d packets=%d duplicates=%d quarantined=%d"
         log.info(message, name, decoded.receipt.bytes, decoded.packets, decoded.duplicates, decoded.bytes_quarantined)
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From an archived raw file to L0: packets and events become rows, everything else is quarantined, every byte counted.
+"""From an archived raw file to L0: packets, events and records become rows, everything else is quarantined, every byte
+counted.
 
 A file is read in chunks of bounded size and gives Parquet files that nobody sees yet. Nothing here knows of any other
 file, so files can be decoded in any order, anywhere; `ingest.commit` makes their rows visible.
@@ -7,86 +8,57 @@ file, so files can be decoded in any order, anywhere; `ingest.commit` makes thei
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest import arrow
-from ingest.ccsds import Chunk, Reason, Stretch, scan_packets
-from ingest.gaps import SEQUENCE_COUNTS
+from ingest.ccsds import Chunk, Reason, Stretch
+from ingest.limits import SEQUENCE_COUNTS
+from ingest.records import decode_records
+from ingest.rows import Columns, Decoded, Int64, Mask, RowWriter, Tags, flag_mask
+from ingest.transport import packet_chunks
 from ingest.unpack import Plan, Ragged, compile_plan, unpack
 from ingest.unpackers import Extra, Unpacker, unpacker_of
-from lake.clock import DAY_NS, believable, tt2000_from_met, unix_ns_from_tt2000
-from lake.day_files import DayFiles, Parts, day_files
-from lake.definitions import Instrument, Mission, Table
+from ingest.variants import split
+from lake.definitions import Table
 from lake.files import reading
 from lake.ledger import l0_definition
-from lake.packet_definitions import Packet
+from lake.packet_definitions import Clock, Packet
 from lake.store import Lake, RawArchive, Receipt
 
-EPOCH_DAY = date(1970, 1, 1)
 FAR_NS = 60_000_000_000  # longer than the spacing of packets that follow each other, shorter than a wrong bit is worth
-Int64 = NDArray[np.int64]
-Mask = NDArray[np.bool_]
-Columns = dict[str, NDArray[np.generic] | Ragged]
-
-
-@dataclass
-class Decoded:
-    """What became of one raw file; `parts` are the files that hold its rows, one for each table.
-
-    `duplicates` and `new_rows` are right once the file is committed: only then is it known what came before it. So are
-    `table_ids`, the identities of the tables that have the rows, by address.
-    """
-
-    receipt: Receipt
-    definition: str
-    bytes_decoded: int = 0
-    packets: int = 0
-    duplicates: int = 0
-    clock_invalid: int = 0
-    stretches: list[Stretch] = field(default_factory=list)
-    rows: Counter[tuple[str, date]] = field(default_factory=Counter)
-    new_rows: Counter[tuple[str, date]] = field(default_factory=Counter)
-    parts: list[Parts] = field(default_factory=list)
-    table_ids: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def bytes_quarantined(self) -> int:
-        """Bytes in all stretches."""
-        return sum(stretch.length for stretch in self.stretches)
-
-    def discard(self, lake: Lake) -> None:
-        """Remove the files that hold its rows; none of them was committed."""
-        for parts in self.parts:
-            DayFiles.of(lake, parts).discard()
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One packet type of a file being decoded: its plan, and its tables' files."""
+    """One packet type of a file being decoded: its plan, its clock, and its tables."""
 
     packet: Packet
     plan: Plan
     unpacker: Unpacker | None
-    packet_table: DayFiles | None
-    event_table: DayFiles | None
+    clock: Clock
+    packet_table: Table | None
+    event_table: Table | None
 
 
 @dataclass(frozen=True)
-class Tags:
-    """Time tags of rows: TT2000 and Unix ns, validity of the clock, and the UTC day as days since 1970."""
+class Batch:
+    """Packets of one type: where each begins in `data`, its bytes there, where it began in the file, and its parts."""
 
-    tt2000: Int64
-    unix_ns: Int64
-    valid: Mask
-    day: NDArray[np.int32]
+    data: NDArray[np.uint8]
+    offsets: Int64
+    lengths: Int64
+    places: Int64
+    segments: Int64
+
+    def those(self, chosen: Mask) -> Batch:
+        """Some of the packets."""
+        if chosen.all():
+            return self
+        columns = (self.offsets, self.lengths, self.places, self.segments)
+        return Batch(self.data, *(column[chosen] for column in columns))
 
 
 def decode_file(lake: Lake, receipt: Receipt) -> Decoded:
@@ -99,167 +71,136 @@ def decode_file(lake: Lake, receipt: Receipt) -> Decoded:
     instrument = mission.instrument(receipt.instrument)
     decoded = Decoded(receipt, l0_definition(mission, instrument))
     with RawArchive(lake).local(receipt) as path, ExitStack() as stack:
-        decoder = FileDecoder(lake, mission, instrument, decoded, stack)
-        with reading(path), path.open("rb") as stream:
-            for chunk in scan_packets(stream, instrument.packets):
-                decoder.add(chunk)
-        decoder.finish()
+        rows = RowWriter(lake, mission, instrument, decoded, stack)
+        records, transport = instrument.records_of(receipt.name), instrument.transport_of(receipt.name)
+        with reading(path):
+            if records is not None:
+                decode_records(path, records, rows)
+            elif not instrument.packets or transport is None:
+                detail = f"nothing in missions/{mission.name}/{instrument.name} says what files of this name hold"
+                decoded.stretches.append(Stretch(0, receipt.bytes, Reason.NO_DEFINITION, detail))
+            else:
+                decoder = PacketDecoder(rows)
+                for chunk in packet_chunks(path, instrument.packets, transport):
+                    decoder.add(chunk)
+        rows.finish()
     return decoded
 
 
-class FileDecoder:
-    """Decodes one file chunk by chunk."""
+class PacketDecoder:
+    """Decodes the packets of one file chunk by chunk."""
 
-    def __init__(
-        self, lake: Lake, mission: Mission, instrument: Instrument, decoded: Decoded, stack: ExitStack
-    ) -> None:
-        self.lake, self.mission, self.instrument, self.decoded, self.stack = lake, mission, instrument, decoded, stack
-        self.file_day = date.fromisoformat(decoded.receipt.day)
-        self.clock_invalid = flag_mask(instrument, "clock_invalid")
+    def __init__(self, rows: RowWriter) -> None:
+        self.rows, self.instrument, self.decoded = rows, rows.instrument, rows.decoded
+        self.sequence_gap = flag_mask(self.instrument, "sequence_gap")
         self.streams: dict[int, Stream] = {}
+        self.last_counts: dict[int, int] = {}
 
     def add(self, chunk: Chunk) -> None:
         """Decode the packets of a chunk and note its stretches."""
         self.decoded.stretches += chunk.stretches
+        self.decoded.bytes_decoded += chunk.overhead
+        segments = np.ones(len(chunk.offsets), np.int64) if chunk.segments is None else chunk.segments
+        whole = Batch(chunk.data, chunk.offsets, chunk.lengths, chunk.at, segments)
         for kind in np.unique(chunk.types).tolist():
-            chosen = chunk.types == kind
-            everything = bool(chosen.all())
-            offsets = chunk.offsets if everything else chunk.offsets[chosen]
-            lengths = chunk.lengths if everything else chunk.lengths[chosen]
-            self._decode(self._stream(kind), chunk, offsets, lengths)
+            batch = whole.those(chunk.types == kind)
+            for variant, chosen in split(self.instrument.packets, kind, batch.data, batch.offsets, batch.lengths):
+                if variant is None:
+                    self._quarantine(batch.those(chosen), Reason.NO_DEFINITION, "a packet that meets no type's `when`")
+                else:
+                    self._decode(self._stream(variant), batch.those(chosen))
 
     def _stream(self, kind: int) -> Stream:
         if kind not in self.streams:
             packet = self.instrument.packets[kind]
             tables = {table.rows: table for table in self.instrument.l0_tables(packet.name)}
-            files = {rows: self._files(table) for rows, table in tables.items()}
-            plan, unpacker = compile_plan(packet), unpacker_of(packet)
-            self.streams[kind] = Stream(packet, plan, unpacker, files.get("packet"), files.get("event"))
+            clock = packet.clock or self.instrument.clock
+            plan, unpacker = compile_plan(packet, whole=True), unpacker_of(packet)
+            self.streams[kind] = Stream(packet, plan, unpacker, clock, tables.get("packet"), tables.get("event"))
         return self.streams[kind]
 
-    def _files(self, table: Table) -> DayFiles:
-        return self.stack.enter_context(day_files(self.lake, table, self.decoded.definition))
-
-    def _decode(self, stream: Stream, chunk: Chunk, offsets: Int64, lengths: Int64) -> None:
-        unpacked = unpack(stream.plan, chunk.data, offsets, lengths)
-        offsets, lengths = self._keep(stream, chunk, offsets, lengths, ~(unpacked.short | unpacked.overflow))
+    def _decode(self, stream: Stream, batch: Batch) -> None:
+        unpacked = unpack(stream.plan, batch.data, batch.offsets, batch.lengths)
+        batch = self._keep(stream, batch, ~(unpacked.short | unpacked.overflow))
         columns: Columns = dict(unpacked.columns)
-        extra = stream.unpacker(chunk.data, offsets, lengths, columns) if stream.unpacker else Extra({})
+        extra = Extra({})
+        if stream.unpacker:
+            extra = stream.unpacker(batch.data, batch.offsets, batch.lengths, dict(unpacked.columns))
         columns |= extra.packet
         if extra.bad is not None and extra.bad.any():
             good = ~extra.bad
-            offsets, lengths = self._keep(stream, chunk, offsets, lengths, good)
+            batch = self._keep(stream, batch, good)
             columns = {name: column[good] for name, column in columns.items() if not isinstance(column, Ragged)}
             extra = replace(extra, counts=extra.counts[good])
-        columns |= {"byte_offset": chunk.base + offsets, "packet_bytes": lengths}
-        self._write(stream, columns, extra)
-        self.decoded.packets += len(offsets)
-        self.decoded.bytes_decoded += int(lengths.sum())
+        columns |= {"byte_offset": batch.places, "packet_bytes": batch.lengths, "packet_segments": batch.segments}
+        if len(batch.offsets):
+            self._write(stream, columns, extra)
+        self.decoded.packets += len(batch.offsets)
+        self.decoded.bytes_decoded += int(batch.lengths.sum())
 
-    def _keep(self, stream: Stream, chunk: Chunk, offsets: Int64, lengths: Int64, good: Mask) -> tuple[Int64, Int64]:
+    def _keep(self, stream: Stream, batch: Batch, good: Mask) -> Batch:
         """The good packets; the others are quarantined."""
-        if good.all():
-            return offsets, lengths
-        self._quarantine(stream, chunk, offsets, lengths, ~good)
-        return offsets[good], lengths[good]
+        if not good.all():
+            name = f"a {stream.packet.name} packet"
+            self._quarantine(
+                batch.those(~good), Reason.BAD_LAYOUT, f"{name} of {{}} bytes, which do not fit its definition"
+            )
+        return batch.those(good)
 
-    def _quarantine(self, stream: Stream, chunk: Chunk, offsets: Int64, lengths: Int64, refused: Mask) -> None:
-        for at in np.flatnonzero(refused).tolist():
-            offset, length = chunk.base + int(offsets[at]), int(lengths[at])
-            header = chunk.data[int(offsets[at]) : int(offsets[at]) + 2]
-            apid = (int(header[0]) << 8 | int(header[1])) & 0x7FF
-            detail = f"a {stream.packet.name} packet whose {length} bytes do not fit its definition"
-            self.decoded.stretches.append(Stretch(offset, length, Reason.BAD_LAYOUT, detail, apid, 1))
+    def _quarantine(self, batch: Batch, reason: Reason, detail: str) -> None:
+        columns = (batch.offsets, batch.places, batch.lengths, batch.segments)
+        for at, place, length, parts in zip(*(column.tolist() for column in columns), strict=True):
+            apid = (int(batch.data[at]) << 8 | int(batch.data[at + 1])) & 0x7FF
+            joined = f"; of {parts} parts, of which the first one begins here" if parts > 1 else ""
+            self.decoded.stretches.append(Stretch(place, length, reason, detail.format(length) + joined, apid, 1))
 
     def _write(self, stream: Stream, columns: Columns, extra: Extra) -> None:
-        if not len(columns["byte_offset"]):  # type: ignore[arg-type]
-            return
-        tags = self._tag(columns)
+        tt2000, valid = self.rows.times(stream.clock, columns)
+        names = ("sequence_count", "apid", "packet_segments")
+        counts, apids, segments = (np.asarray(columns[name]).astype(np.int64) for name in names)
+        tags = self.rows.tags(tt2000, valid & ~contradicted(tt2000, counts, apids, segments))
         self.decoded.clock_invalid += int((~tags.valid).sum())
-        columns["quality_flag"] = np.where(tags.valid, 0, self.clock_invalid).astype(np.int32)
+        flags = np.where(tags.valid, 0, self.rows.clock_invalid)
+        if self.sequence_gap:
+            flags |= np.where(self._behind_gaps(counts, apids, segments), self.sequence_gap, 0)
+        columns["quality_flag"] = flags.astype(np.int32)
         if stream.packet_table is not None:
-            self._write_rows(stream.packet_table, columns, tags)
+            self.rows.write(stream.packet_table, columns, tags)
         if stream.event_table is not None and extra.counts.sum():
-            self._write_events(stream.event_table, columns, extra, tags)
+            self._write_events(stream, stream.event_table, columns, extra, tags)
 
-    def _write_events(self, files: DayFiles, columns: Columns, extra: Extra, tags: Tags) -> None:
-        clock = self.instrument.clock
-        names = {c.name for c in files.table.columns} - set(extra.event)
+    def _behind_gaps(self, counts: Int64, apids: Int64, segments: Int64) -> Mask:
+        """True for packets whose count does not follow that of the packet of their APID before them in the file."""
+        behind: Mask = np.zeros(len(counts), np.bool_)
+        last = counts + segments - 1  # of the last part
+        for apid in np.unique(apids).tolist():
+            own = np.flatnonzero(apids == apid)
+            before = np.concatenate([[self.last_counts.get(apid, counts[own[0]] - 1)], last[own[:-1]]])
+            behind[own] = (counts[own] - before) % SEQUENCE_COUNTS != 1
+            self.last_counts[apid] = int(last[own[-1]])
+        return behind
+
+    def _write_events(self, stream: Stream, table: Table, columns: Columns, extra: Extra, tags: Tags) -> None:
+        clock, names = stream.clock, {c.name for c in table.columns} - set(extra.event)
         repeated: Columns = {
             n: np.repeat(column, extra.counts)
             for n, column in columns.items()
-            if n in names and not isinstance(column, Ragged)
+            if n in names and isinstance(column, np.ndarray)
         }
         ticks = extra.event[clock.event].astype(np.int64) if clock.event else np.int64(0)
         tt2000 = np.repeat(tags.tt2000, extra.counts) + ticks * clock.event_tick_ns
         valid = np.repeat(tags.valid, extra.counts)
-        self._write_rows(files, repeated | dict(extra.event), self._tags(tt2000, valid))
-
-    def _tag(self, columns: Mapping[str, NDArray[np.generic] | Ragged]) -> Tags:
-        clock = self.instrument.clock
-        coarse = np.asarray(columns[clock.coarse]).astype(np.int64)
-        has_fine = clock.fine is not None and clock.fine in columns
-        fine = np.asarray(columns[str(clock.fine)]).astype(np.int64) if has_fine else None
-        tt2000 = tt2000_from_met(clock, coarse, fine)
-        valid = believable(clock, self.mission.valid_time, tt2000, fine)
-        counts, apids = (np.asarray(columns[name]).astype(np.int64) for name in ("sequence_count", "apid"))
-        return self._tags(tt2000, valid & ~contradicted(tt2000, counts, apids))
-
-    def _tags(self, tt2000: Int64, valid: Mask) -> Tags:
-        unix_ns = unix_ns_from_tt2000(tt2000)
-        file_day = (self.file_day - EPOCH_DAY).days
-        first, last = (int(unix_ns.min()) // DAY_NS, int(unix_ns.max()) // DAY_NS) if len(unix_ns) else (0, 0)
-        if first == last and valid.all():
-            return Tags(tt2000, unix_ns, valid, np.full(1, first, np.int32))
-        return Tags(tt2000, unix_ns, valid, np.where(valid, unix_ns // DAY_NS, file_day).astype(np.int32))
-
-    def _days(self, tags: Tags) -> list[date]:
-        return [EPOCH_DAY + timedelta(days=int(day)) for day in np.unique(tags.day)]
-
-    def _write_rows(self, files: DayFiles, columns: Columns, tags: Tags) -> None:
-        rows = self._arrow(files.table, columns, tags)
-        for day in self._days(tags):
-            chosen = None if len(tags.day) == 1 else tags.day == (day - EPOCH_DAY).days
-            part = rows if chosen is None else rows.take(arrow.numbers(np.flatnonzero(chosen), pa.int64()))
-            files.write(part, day)
-            key = (files.table.address, day)
-            self.decoded.rows[key] += part.num_rows
-            self.decoded.new_rows[key] += int(tags.valid.sum() if chosen is None else (tags.valid & chosen).sum())
-
-    def _arrow(self, table: Table, columns: Columns, tags: Tags) -> pa.Table:
-        count = len(tags.tt2000)
-        invalid = None if tags.valid.all() else ~tags.valid
-        special = {
-            "epoch_tt2000": arrow.numbers(tags.tt2000, pa.int64(), invalid),
-            "time": arrow.numbers(tags.unix_ns // 1000, pa.timestamp("us", "UTC"), invalid),
-            "file_sha256": arrow.repeated(self.decoded.receipt.file_sha256, count),
-        }
-        names = [column.name for column in table.columns if column.name != "day"]
-        arrays = [special[name] if name in special else arrow.column(table, name, columns[name]) for name in names]
-        return pa.Table.from_arrays(arrays, names)
-
-    def finish(self) -> None:
-        """Finish the files that hold the rows."""
-        for stream in self.streams.values():
-            for files in (stream.packet_table, stream.event_table):
-                if files is not None and files.paths:
-                    files.close()
-                    self.decoded.parts.append(files.parts())
+        self.rows.write(table, repeated | dict(extra.event), self.rows.tags(tt2000, valid))
 
 
-def flag_mask(instrument: Instrument, name: str) -> int:
-    """The bit of a flag in quality_flag."""
-    return {flag.name: flag.mask for flag in instrument.flags}[name]
-
-
-def contradicted(tt2000: Int64, counts: Int64, apids: Int64) -> Mask:
+def contradicted(tt2000: Int64, counts: Int64, apids: Int64, segments: Int64) -> Mask:
     """True for packets whose time lies far from those of the packets sent just before and just after.
 
-    The three follow each other in the file and by their sequence counts, and the outer two agree. Many checksums leave
-    out the time, so a single bit that turned over there would put a packet on another day.
+    The three follow each other in the file and by the sequence counts of their parts, and the outer two agree. Many
+    checksums leave out the time, so a single bit that turned over there would put a packet on another day.
     """
     lone: Mask = np.zeros(len(tt2000), np.bool_)
-    follows = (np.diff(apids) == 0) & (np.diff(counts) % SEQUENCE_COUNTS == 1)
+    follows = (np.diff(apids) == 0) & ((counts[1:] - counts[:-1]) % SEQUENCE_COUNTS == segments[:-1] % SEQUENCE_COUNTS)
     far = np.abs(np.diff(tt2000)) > FAR_NS
     apart = follows & far
     lone[1:-1] = apart[:-1] & apart[1:] & (np.abs(tt2000[2:] - tt2000[:-2]) <= FAR_NS)

@@ -154,7 +154,7 @@ class _Landing:
             size, _ = _state(path) or (0, 0)
             self.landed.refused.append(Refused(path, error.code, str(error), size))
             return None
-        if found[1].kind != "raw":
+        if found[1].kind != "raw" and not _has_records(*found):
             self.landed.ignored += 1
             return None
         return found
@@ -198,6 +198,12 @@ class _Landing:
             self.landed.revisions.append(receipt)
             message = "landing name=%s revision=%d: same name, other bytes; both are kept"
             log.warning(message, receipt.name, receipt.revision)
+
+
+def _has_records(mission: Mission, parsed: ParsedName) -> bool:
+    """True for an ancillary file, such as orbit elements, whose records its instrument defines."""
+    instrument = next((i for i in mission.instruments if i.name == parsed.instrument), None)
+    return parsed.kind == "ancillary" and instrument is not None and instrument.records_of(parsed.name) is not None
 
 
 def _has_changed(path: Path, digest: str) -> bool:

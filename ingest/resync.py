@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 
 from ingest.checksums import Checksums
 from lake.errors import PacketError
-from lake.packet_definitions import Packet
+from lake.packet_definitions import HEADER_BYTES, LONGEST_PACKET, Packet
 
-HEADER_BYTES = 6
-LONGEST_PACKET = 65_542  # 6 bytes of header and 65,536 of data, CCSDS 133.0-B-2 4.1.3.5
 ZERO_RUN = 8  # so many zero bytes are padding, not the start of a packet
 _IMPOSSIBLE = 1 << 30
 _FURTHER_HEADERS = 2
@@ -83,16 +81,36 @@ def header_table(packets: tuple[Packet, ...]) -> HeaderTable:
     kinds = np.full(65_536, -1, np.int16)
     shortest, longest = _bounds_of_unknown(packets)
     for index, packet in enumerate(packets):
+        # Eight bytes at least for word 0, so that seven zero bytes never make a packet.
+        low, high = _length_bounds(packet)
         for word in packet.first_words:
-            if kinds[word] >= 0:
-                other = packets[kinds[word]].name
-                raise PacketError(f"packets {other} and {packet.name} both claim APID {word & 0x7FF}. Give it to one")
-            kinds[word] = index
-            # Eight bytes at least for word 0, so that seven zero bytes never make a packet.
-            shortest[word] = max(packet.min_bytes, 8 if word == 0 else 7)
-            longest[word] = min(packet.max_bytes, LONGEST_PACKET) if packet.variable else packet.min_bytes
+            if kinds[word] < 0:
+                kinds[word], shortest[word], longest[word] = index, max(low, 8 if word == 0 else 7), high
+                continue
+            _check_family(packets[kinds[word]], packet, word & 0x7FF)
+            shortest[word], longest[word] = min(shortest[word], low), max(longest[word], high)
     checked = np.array([packet.checksum is not None for packet in packets], bool)
     return HeaderTable(kinds, shortest, longest, checked, tuple(np.flatnonzero(kinds >= 0).tolist()), packets)
+
+
+def _length_bounds(packet: Packet) -> tuple[int, int]:
+    """Bytes of the shortest and of the longest packet of a type, or part of one if it is segmented."""
+    if packet.segmented:
+        return HEADER_BYTES + 1, LONGEST_PACKET
+    return packet.min_bytes, min(packet.max_bytes, LONGEST_PACKET) if packet.variable else packet.min_bytes
+
+
+def _check_family(first: Packet, other: Packet, apid: int) -> None:
+    """Raises PacketError if two types with the same first word cannot be told apart, or have not the same checksum."""
+    if not (first.when and other.when):
+        raise PacketError(
+            f"packets {first.name} and {other.name} both claim APID {apid}. Give it to one, or give both a `when`"
+        )
+    checksums = {(packet.checksum, packet.checksum_first_byte, packet.segmented) for packet in (first, other)}
+    if len(checksums) > 1:
+        raise PacketError(
+            f"packets {first.name} and {other.name} share APID {apid} and differ in their checksum. Make it the same"
+        )
 
 
 def _bounds_of_unknown(packets: tuple[Packet, ...]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

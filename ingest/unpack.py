@@ -28,12 +28,14 @@ from ingest.bits import (
     texts,
     typed,
 )
+from ingest.limits import MOST_BYTES
 from lake.errors import PacketError
-from lake.packet_definitions import Packet, PacketField
+from lake.packet_definitions import HEADER_BITS, Packet, PacketField
 
 # Bytes of packets per pass, so that a pass stays in the cache, and packets at least, so that calls do not dominate.
 _BLOCK_BYTES = 1 << 17
 _BLOCK_ROWS, _BLOCK_ROWS_WITH_ARRAYS = 8192, 32
+_MOST_ITEMS = 16 * MOST_BYTES  # more than the bits of the longest packet
 _HEADER_FIELDS = {
     "apid": (5, PacketField(name="apid", kind="uint", bits=11)),
     "sequence_flags": (16, PacketField(name="sequence_flags", kind="uint", bits=2)),
@@ -64,8 +66,9 @@ Column = Numbers | Ragged
 class Unpacked:
     """Columns with one row for each packet that is neither `short` nor in `overflow`.
 
-    Both masks have one element for each packet given: `short` packets end before their fields do or hold a part of an
-    item, packets in `overflow` hold an unsigned 64-bit number of 2**63 or more, which no column type can.
+    Both masks have one element for each packet given: `short` packets end before their fields do, hold a part of an
+    item, or, by a plan for whole ones, go on behind them; packets in `overflow` hold an unsigned 64-bit number of
+    2**63 or more, which no column type can.
     """
 
     columns: dict[str, Column]
@@ -92,7 +95,7 @@ class Plan:
     """How to unpack one packet type.
 
     `head` are the fields at fixed places, `lanes` their scalars by the byte at which a 64-bit lane starts, `tail` the
-    fields from the first one of variable length on.
+    fields from the first one of variable length on. Packets must be `whole` if nothing may stand behind the last one.
     """
 
     packet: Packet
@@ -100,6 +103,7 @@ class Plan:
     lanes: tuple[tuple[int, tuple[LaneStep, ...]], ...]
     tail: tuple[PacketField, ...]
     head_bits: int
+    whole: bool
 
     @property
     def head_bytes(self) -> int:
@@ -107,8 +111,8 @@ class Plan:
         return max(8, (self.head_bits + 7) // 8)
 
 
-def compile_plan(packet: Packet) -> Plan:
-    """The plan for a packet definition.
+def compile_plan(packet: Packet, whole: bool = False) -> Plan:
+    """The plan for a packet definition; if `whole`, packets that go on behind their last field do not fit it.
 
     Raises: PacketError if two fields have the same name, if a count does not precede what it counts, or if more than
     one field fills the rest of the packet.
@@ -117,13 +121,15 @@ def compile_plan(packet: Packet) -> Plan:
     _check_counts(packet)
     first = next((i for i, field in enumerate(packet.fields) if field.variable), len(packet.fields))
     head = [_Placed(field, bit) for bit, field in _HEADER_FIELDS.values()]
-    bit = 48
+    bit = HEADER_BITS
     for field in packet.fields[:first]:
         head.append(_Placed(field, bit))
         bit += field.bits * field.items
     placed = tuple(place for place in head if place.field.kind != "fill")
     head_bytes = max(8, (bit + 7) // 8)
-    return Plan(packet, placed, tuple(_lanes(placed, head_bytes)), packet.fields[first:], bit)
+    return Plan(
+        packet, placed, tuple(_lanes(placed, head_bytes)), packet.fields[first:], bit, whole and not packet.unpacker
+    )
 
 
 def _check_names(packet: Packet) -> None:
@@ -170,7 +176,7 @@ def unpack(plan: Plan, data: Octets | bytes, offsets: Positions, lengths: Positi
     """Columns of packets at byte `offsets` of `data`, in the order of the definition, primary header first.
 
     Scalars have shape [n], fixed arrays [n, items] (row-major), variable ones are Ragged. `bytes` become np.void, or
-    Ragged uint8 if variable; `str` become ASCII text. Fields of variable length that the definition leaves to an
+    Ragged uint8 if variable; `str` become text. Fields of variable length that the definition leaves to an
     unpacker are left out.
     """
     octets = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else np.ascontiguousarray(data)
@@ -306,6 +312,8 @@ def _unpack_tail(plan: Plan, data: Octets, offsets: Positions, lengths: Position
         if field.kind != "fill" and not (field.variable and plan.packet.unpacker):
             columns[field.name] = _column_at(data, field, at, counts)
         at += counts * field.bits
+    if plan.whole and not any(field.expand for field in plan.tail):
+        short |= stops - at >= 8
     return short
 
 
@@ -319,12 +327,18 @@ def _bits_behind(fields: tuple[PacketField, ...], columns: Mapping[str, Column])
 
 
 def _counts(field: PacketField, columns: Mapping[str, Column], left: Positions) -> Positions:
-    """Number of items in each packet, `left` bits being left for a field that fills the rest."""
+    """Number of items in each packet, with `left` bits for a field that fills the rest; -1 where it is not whole."""
     if field.expand:
         return left // field.bits
-    if field.length_field is not None:
-        return np.asarray(columns[field.length_field], np.int64)
-    return np.full(len(left), field.items, np.int64)
+    if field.length_field is None:
+        return np.full(len(left), field.items, np.int64)
+    # More than a packet holds is too much, however much it is; the clip keeps the products below from overflowing.
+    values = np.clip(np.asarray(columns[field.length_field], np.int64), -_MOST_ITEMS, _MOST_ITEMS)
+    if field.length_bits is None:
+        return values
+    slope, intercept = field.length_bits
+    bits = slope * values + intercept
+    return np.where(bits % field.bits == 0, bits // field.bits, -1)
 
 
 def _column_at(data: Octets, field: PacketField, at: Positions, counts: Positions) -> Column:

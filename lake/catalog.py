@@ -205,7 +205,7 @@ def _create_days(connection: duckdb.DuckDBPyConnection, days: list[tuple[str, da
 def _create_view(connection: duckdb.DuckDBPyConnection, table: Table, delta: DeltaTable | None) -> None:
     view = f'"{table.mission}"."{table.name}"'
     connection.execute(f"CREATE VIEW {view} AS {_select(table, delta)}")
-    connection.execute(f"COMMENT ON VIEW {view} IS '{_quoted(f'{table.title}: {table.grain}')}'")
+    connection.execute(f"COMMENT ON VIEW {view} IS '{_quoted(table.comment)}'")
     for column in table.columns:
         connection.execute(f"COMMENT ON COLUMN {view}.{_name(column)} IS '{_quoted(column.comment)}'")
 

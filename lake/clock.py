@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from math import gcd
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 Int64 = npt.NDArray[np.int64]
 
 NS = 1_000_000_000
-DAY_NS = 86_400 * NS
+DAY_S = 86_400
+DAY_NS = DAY_S * NS
 J2000_UNIX_NS = 946_728_000 * NS  # 2000-01-01T12:00:00 as a count of 86,400 s days since 1970
+# Farther from a clock's epoch no mission has been: four octets of seconds, two of days. Nanoseconds of it fit int64.
+LONGEST_S, LONGEST_DAYS = 1 << 32, 100_000
 TT_MINUS_TAI_NS = 32_184_000_000  # IAU 1991, resolution A4
 
 
@@ -82,9 +86,11 @@ def day_number(tt2000: npt.ArrayLike) -> npt.NDArray[np.int32]:
     return (unix_ns_from_tt2000(tt2000) // DAY_NS).astype(np.int32)
 
 
-def tt2000_from_met(clock: Clock, coarse: Int64, fine: Int64 | None) -> Int64:
-    """TT2000 [ns] of an instrument's clock: seconds in `coarse`, ticks in `fine`, under the clock's leap policy."""
-    elapsed = coarse * NS + (ticks_ns(clock, fine) if fine is not None else 0)
+def tt2000_from_met(clock: Clock, coarse: Int64, fine: Int64 | None, days: Int64 | None = None) -> Int64:
+    """TT2000 [ns] of an instrument's clock: ticks in `coarse` and `fine`, and `days`, under the clock's leap policy."""
+    per_second = clock.coarse_ticks_per_second
+    elapsed = coarse // per_second * NS + (rounded_ns(coarse % per_second, per_second) if per_second > 1 else 0)
+    elapsed += (ticks_ns(clock, fine) if fine is not None else 0) + (days * DAY_NS if days is not None else 0)
     epoch = int(np.datetime64(clock.epoch, "ns").astype(np.int64))
     if clock.policy == "leap":
         return np.asarray(tt2000_from_unix_ns(epoch) + elapsed, np.int64)
@@ -93,8 +99,21 @@ def tt2000_from_met(clock: Clock, coarse: Int64, fine: Int64 | None) -> Int64:
 
 def ticks_ns(clock: Clock, ticks: Int64) -> Int64:
     """Nanoseconds of a number of fine ticks below one second, rounded to the nearest."""
-    per_second = clock.fine_ticks_per_second
-    return np.asarray((2 * ticks * NS + per_second) // (2 * per_second), np.int64)
+    return rounded_ns(ticks, clock.fine_ticks_per_second)
+
+
+def rounded_ns(ticks: Int64, per_second: int) -> Int64:
+    """Nanoseconds of ticks below one second, rounded to the nearest."""
+    # In lowest terms, so that the product fits: for picoseconds, and for up to five octets of fine time. More of them
+    # take whole numbers of any size.
+    common = gcd(NS, per_second)
+    numerator, denominator = NS // common, per_second // common
+    if (2 * per_second + 1) * numerator >= 1 << 63:
+        exact = [
+            (2 * tick * numerator + denominator) // (2 * denominator) for tick in np.asarray(ticks).ravel().tolist()
+        ]
+        return np.array(exact, np.int64).reshape(np.shape(ticks))
+    return np.asarray((2 * ticks * numerator + denominator) // (2 * denominator), np.int64)
 
 
 def met_from_tt2000(clock: Clock, tt2000: npt.ArrayLike) -> Int64:
@@ -105,13 +124,31 @@ def met_from_tt2000(clock: Clock, tt2000: npt.ArrayLike) -> Int64:
     return unix_ns_from_tt2000(tt2000) - epoch
 
 
-def believable(clock: Clock, valid_time: ValidTime, tt2000: Int64, fine: Int64 | None) -> npt.NDArray[np.bool_]:
-    """True where the fine counter is below its rate and the time lies within the mission's valid time."""
+def possible(
+    clock: Clock, coarse: Int64, fine: Int64 | None = None, days: Int64 | None = None
+) -> npt.NDArray[np.bool_]:
+    """True where a clock can show these counters: others would wrap, or run into another day, and seem to be a time.
+
+    A day has 86,400 s: within a leap second, a clock that counts days tells no time.
+    """
+    per_second = clock.coarse_ticks_per_second
+    if days is None:
+        good = (coarse > -LONGEST_S * per_second) & (coarse < LONGEST_S * per_second)
+    else:
+        good = (coarse >= 0) & (coarse < DAY_S * per_second) & (days > -LONGEST_DAYS) & (days < LONGEST_DAYS)
+    if fine is not None and clock.fine_ticks_per_second:
+        good &= (fine >= 0) & (fine < clock.fine_ticks_per_second // per_second)
+    return np.asarray(good)
+
+
+def believable(
+    clock: Clock, valid_time: ValidTime, tt2000: Int64, counters: tuple[Int64, Int64 | None, Int64 | None]
+) -> npt.NDArray[np.bool_]:
+    """True where the counters (coarse, fine, days) are possible and the time lies within the mission's valid time."""
+    if clock.policy == "none":
+        return np.zeros(tt2000.shape, np.bool_)
     start, stop = tt2000_of_day(valid_time.start), tt2000_of_day(valid_time.stop)
-    inside = (tt2000 >= start) & (tt2000 < stop)
-    if fine is None or not clock.fine_ticks_per_second:
-        return np.asarray(inside)
-    return np.asarray(inside & (fine >= 0) & (fine < clock.fine_ticks_per_second))
+    return np.asarray((tt2000 >= start) & (tt2000 < stop) & possible(clock, *counters))
 
 
 def utc_now() -> datetime:

@@ -21,11 +21,11 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 def read_calibrations(folder: Path) -> tuple[Calibration, ...]:
     """All calibrations of an instrument, in the order of their file names. Raises DefinitionError."""
-    return tuple(_read_calibration(path) for path in sorted(folder.glob("*.csv")))
+    return tuple(read_calibration(path, *_name_and_day(path)) for path in sorted(folder.glob("*.csv")))
 
 
-def _read_calibration(path: Path) -> Calibration:
-    name, valid_from = _name_and_day(path)
+def read_calibration(path: Path, name: str, valid_from: date) -> Calibration:
+    """One calibration, whatever its file is called. Raises DefinitionError."""
     rows = numbered_rows(path)
     if not rows:
         raise DefinitionError(f"{path}: has a header and no rows. Write at least one row.")
@@ -44,13 +44,14 @@ def _name_and_day(path: Path) -> tuple[str, date]:
 
 
 def _column(path: Path, column: str, rows: list[tuple[int, dict[str, str]]]) -> pl.Series:
-    """One column, of whole numbers, numbers or words; an empty cell is null. Numbers and words do not mix."""
+    """One column, of whole numbers, numbers or words; an empty cell is null. Numbers and words do not mix, but in
+    `label`, which is always words: `007` and `28` are labels, too."""
     cells = [(number, row[column]) for number, row in rows if row[column]]
     words = [(number, cell) for number, cell in cells if not NUMBER.fullmatch(cell)]
-    if words and len(words) < len(cells):
+    if words and len(words) < len(cells) and column != "label":
         number, cell = words[0]
         raise DefinitionError(f"{path} row {number} ({column}): {cell!r} is no number. Correct it or leave it empty.")
-    if words or not cells:
+    if words or not cells or column == "label":
         return pl.Series(column, [row[column] or None for _, row in rows], pl.String)
     whole = all(INTEGER.fullmatch(cell) for _, cell in cells)
     numbers: list[Cell] = [(int if whole else float)(row[column]) if row[column] else None for _, row in rows]

@@ -6,23 +6,23 @@ Every complaint is a DefinitionError that names file, row or line, field, and wh
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from lake.definition_calibrations import read_calibrations
+from lake.definition_order import in_order, read_names
+from lake.definition_packets import check_packet, read_packets
+from lake.definition_records import check_records, read_records
 from lake.definition_tables import SHARED_COLUMNS, Entries, TableReader
-from lake.definition_text import build, build_at, numbered_rows, read_yaml, yaml_line
-from lake.definitions import Column, Definitions, Flag, Instrument, Limit, Mission, Product, Table
+from lake.definition_text import build, build_at, check_repeats, numbered_rows, read_yaml, yaml_line
+from lake.definitions import Calibration, Column, Definitions, Flag, Instrument, Limit, Mission, Product, Table
 from lake.errors import CalibrationError, DefinitionError
-from lake.names import NameRules
-from lake.packet_definitions import Clock, Packet, PacketField
+from lake.packet_definitions import Clock, Packet
+from lake.xtce import Xtce
 
 OPS_TABLES = Path(__file__).with_name("ops.yaml")
-FIELD_KINDS = ("uint", "int", "float", "str", "bytes", "fill")
 
 
 def read_definitions(path: Path) -> Definitions:
@@ -46,9 +46,12 @@ def _folders(path: Path) -> list[Path]:
 def _read_mission(folder: Path, shared: dict[str, Column], flags: tuple[Flag, ...]) -> Mission:
     file = folder / "mission.yaml"
     values = read_yaml(file)
-    names = build_at(NameRules, read_yaml(folder / "names.yaml"), folder / "names.yaml", ())
+    folders = in_order(_folders(folder))
+    names = read_names(folder, folders)
     _check_name(file, values)
-    instruments = [_read_instrument(below, folder.name, shared, flags) for below in _folders(folder)]
+    instruments: list[Instrument] = []
+    for below in folders:
+        instruments.append(_read_instrument(below, folder.name, shared, flags, instruments))
     return build_at(Mission, {**values, "names": names, "instruments": instruments}, file, ())
 
 
@@ -59,167 +62,108 @@ def _check_name(file: Path, values: dict[str, Any]) -> None:
         raise DefinitionError(f"{file} line {line} (name): {name!r} is not the folder's name. Write {folder!r}.")
 
 
-def _read_instrument(folder: Path, mission: str, shared: dict[str, Column], flags: tuple[Flag, ...]) -> Instrument:
+def _read_instrument(
+    folder: Path, mission: str, shared: dict[str, Column], flags: tuple[Flag, ...], before: list[Instrument]
+) -> Instrument:
     file = folder / "instrument.yaml"
     values = read_yaml(file)
     _check_name(file, values)
-    entries = build_at(_Packets, {"packets": values.pop("packets", {})}, file, ()).packets
-    packets = [_read_packet(folder, name, entry) for name, entry in entries.items()]
-    _check_packet_files(folder, packets)
-    values["flags"] = (*flags, *_read_flags(folder / "flags.csv", flags))
-    values["calibrations"] = read_calibrations(folder / "calibration")
-    values["packets"] = packets
-    clock = values["clock"] = _read_clock(file, values)
+    clocks = _read_clocks(file, values)
+    clock = values["clock"] = _clock(file, values, clocks)
+    packets, trees = read_packets(file, values.get("packets"), clocks)
+    records = read_records(file, values.get("records"), clocks)
     for packet in packets:
-        _check_packet(file, packet, clock)
-    reader = TableReader(folder / "tables.yaml", mission, folder.name, shared, values["flags"], packets)
+        check_packet(file, packet, packet.clock or clock)
+    for record in records:
+        check_records(file, record, record.clock or clock)
+    _check_fine(file, [source for source in packets if source.clock is None], clock)
+    values |= {"packets": packets, "records": records}
+    values["flags"] = (*flags, *_read_flags(folder / "flags.csv", flags))
+    borrowed = _borrowed(file, values.pop("borrows", {}), before)
+    from_xtce = [calibration for tree in trees for calibration in tree.calibrations]
+    values["calibrations"] = (*read_calibrations(folder / "calibration"), *from_xtce, *borrowed)
+    others = {table.name: table for instrument in before for table in instrument.tables}
+    reader = TableReader(
+        folder / "tables.yaml", mission, folder.name, shared, values["flags"], (*packets, *records), others
+    )
     values["tables"] = reader.read()
     values["products"] = _read_products(folder / "cdf.yaml", values["tables"])
-    values["limits"] = _read_limits(folder / "limits.csv", values["tables"])
+    limits = _read_limits(folder / "limits.csv", values["tables"])
+    values["limits"] = (*limits, *_alarm_limits(trees, values["tables"], {(i.table, i.column) for i in limits}))
     instrument = build_at(Instrument, values, file, ())
     _check_calibrations(instrument, folder)
     return instrument
 
 
-def _read_clock(file: Path, values: dict[str, Any]) -> Clock:
+def _check_fine(file: Path, packets: list[Packet], clock: Clock) -> None:
+    """A packet may lack the fine field of its clock; where all do, its name is misspelt and times would lose a part."""
+    names = {field.name for packet in packets for field in packet.fields}
+    if clock.fine and packets and clock.fine not in names:
+        line = yaml_line(file, ("clock", "fine"))
+        raise DefinitionError(f"{file} line {line} (clock.fine): no packet has a field {clock.fine}. Correct the name.")
+
+
+def _read_clocks(file: Path, values: dict[str, Any]) -> dict[str, Clock]:
+    """The clocks under `clocks`, by name."""
+    clocks = build_at(_Clocks, {"clocks": values.pop("clocks", {})}, file, ()).clocks
+    return {name: build_at(Clock, clock, file, ("clocks", name)) for name, clock in clocks.items()}
+
+
+def _clock(file: Path, values: dict[str, Any], clocks: dict[str, Clock]) -> Clock:
     """The entry `clock`, or, where that is a name, the one of that name under `clocks`."""
-    clocks, clock = values.pop("clocks", {}), values.get("clock")
+    clock = values.get("clock")
     if not isinstance(clock, str):
         return build_at(Clock, clock, file, ("clock",))
     if clock not in clocks:
         line = yaml_line(file, ("clock",))
         raise DefinitionError(f"{file} line {line} (clock): there is no {clock} under clocks. Add or correct it.")
-    return build_at(Clock, clocks[clock], file, ("clocks", clock))
+    return clocks[clock]
 
 
-def _check_packet_files(folder: Path, packets: list[Packet]) -> None:
-    """A packet file that no one names would look defined and never be decoded."""
-    names = {packet.name for packet in packets}
-    for path in sorted((folder / "packets").glob("*.csv")):
-        if path.stem not in names:
-            file = folder / "instrument.yaml"
-            raise DefinitionError(f"{path}: {file} names no packet {path.stem}. Add it there, or remove the file.")
+def _borrowed(file: Path, borrows: dict[str, list[str]], before: list[Instrument]) -> list[Calibration]:
+    """Calibrations of other instruments of the mission, as `borrows: {instrument: [calibration]}` says."""
+    found = []
+    for name, wanted in build_at(_Borrows, {"borrows": borrows}, file, ()).borrows.items():
+        lender = next((instrument for instrument in before if instrument.name == name), None)
+        for calibration in wanted:
+            files = [c for c in lender.calibrations if c.name == calibration] if lender else []
+            if not files:
+                line = yaml_line(file, ("borrows", name))
+                raise DefinitionError(
+                    f"{file} line {line} (borrows): {name} has no calibration {calibration}. Correct the name."
+                )
+            found += files
+    return found
 
 
-def _check_packet(file: Path, packet: Packet, clock: Clock) -> None:
-    names = {f.name for f in packet.fields}
-    if clock.coarse not in names:
-        csv_file = file.parent / "packets" / f"{packet.name}.csv"
-        line = yaml_line(file, ("clock", "coarse"))
-        raise DefinitionError(
-            f"{file} line {line} (clock.coarse): {csv_file} has no field {clock.coarse}. Add it or correct the name."
-        )
-    if packet.checksum in ("byte_sum", "fletcher255") and not _ends_in_checksum(packet):
-        line = yaml_line(file, ("packets", packet.name, "checksum"))
-        raise DefinitionError(
-            f"{file} line {line} (checksum): {packet.checksum} needs a last field of 16 bits, and checksum_first_byte "
-            "before it. Correct the packet's CSV or the number."
-        )
-    for name in packet.identity:
-        if name not in names:
-            line = yaml_line(file, ("packets", packet.name, "identity"))
-            raise DefinitionError(f"{file} line {line} (identity): the packet has no field {name}. Correct the name.")
+def _alarm_limits(trees: list[Xtce], tables: list[Table], known: set[tuple[str, str]]) -> list[Limit]:
+    """Alarm ranges of XTCE files, for the columns that the fields become in tables made from level 0.
 
-
-def _ends_in_checksum(packet: Packet) -> bool:
-    last = packet.fields[-1]
-    alone = last.kind == "uint" and last.bits == 16 and last.items == 1 and not last.variable
-    return alone and packet.checksum_first_byte < packet.min_bytes - 2
-
-
-def _read_packet(folder: Path, name: str, entry: dict[str, Any]) -> Packet:
-    path = folder / "packets" / f"{name}.csv"
-    numbered = [(number, _read_field(path, number, row)) for number, row in numbered_rows(path)]
-    fields = [f for _, f in numbered]
-    _check_repeats(path, "name", ((number, f.name) for number, f in numbered))
-    for number, f in numbered:
-        _check_length(f"{path} row {number} ({f.name})", f, fields[: fields.index(f)])
-    bits = sum(f.bits * f.items for f in fields if not f.variable)
-    if bits % 8 and all(f.bits % 8 == 0 for f in fields if f.variable):
-        number, odd = next((n, f) for n, f in numbered if f.bits % 8)
-        where = f"{path} row {number} ({odd.name})"
-        raise DefinitionError(
-            f"{where}: the fields add up to {bits} bits, no whole bytes. Correct it or add a fill field."
-        )
-    entry.setdefault("max_bytes", 65542 if any(f.variable for f in fields) else 6 + (bits + 7) // 8)
-    keys = ("packets", name)
-    return build_at(Packet, {"name": name, "fields": fields, **entry}, folder / "instrument.yaml", keys)
-
-
-def _check_length(where: str, field: PacketField, before: list[PacketField]) -> None:
-    if field.length_field and field.length_field not in [f.name for f in before]:
-        raise DefinitionError(
-            f"{where}: its length field {field.length_field} does not stand before it. "
-            "Name an earlier field, a number or `expand`."
-        )
-    if field.expand and any(f.expand for f in before):
-        raise DefinitionError(f"{where}: a field before it expands. Only one may take the rest of the packet.")
-
-
-def _read_field(path: Path, number: int, row: dict[str, str]) -> PacketField:
-    where = f"{path} row {number}"
-    for needed in ("name", "data_type", "bit_length"):
-        if not row.get(needed):
-            raise DefinitionError(f"{where}: {needed} is missing. Fill in name, data_type and bit_length.")
-    name = row["name"].lower()
-    match = re.fullmatch(r"([a-z]+)\s*(?:\(\s*([\w\s,]+?)\s*\))?", row["data_type"].lower())
-    if match is None or match[1] not in FIELD_KINDS:
-        raise DefinitionError(
-            f"{where} ({name}): data_type {row['data_type']!r} is unknown. "
-            f"Use one of {', '.join(FIELD_KINDS)}, with (n), (n, m), (expand) or (a field's name) for arrays."
-        )
-    values: dict[str, Any] = {"name": name, "kind": match[1], "bits": _whole_number(where, name, row["bit_length"])}
-    values |= _field_shape(match[2])
-    values |= {k: row[k] for k in ("unit", "description", "label", "byte_order") if row.get(k)}
-    values |= {k: _number(where, name, row[k]) for k in ("valid_min", "valid_max") if row.get(k)}
-    if values.get("valid_min", 0) > values.get("valid_max", float("inf")):
-        raise DefinitionError(
-            f"{where} ({name}): valid_min {values['valid_min']:g} > valid_max {values['valid_max']:g}. "
-            "Swap or correct them."
-        )
-    return build(PacketField, values, f"{where} ({name})")
-
-
-def _field_shape(text: str | None) -> dict[str, Any]:
-    if text is None:
-        return {}
-    if text == "expand":
-        return {"expand": True}
-    sizes = [part.strip() for part in text.split(",")]
-    if all(size.isdigit() for size in sizes):
-        return {"shape": tuple(int(size) for size in sizes)}
-    return {"length_field": text}
-
-
-def _whole_number(where: str, name: str, text: str) -> int:
-    if not re.fullmatch(r"[1-9]\d*", text):
-        raise DefinitionError(f"{where} ({name}): bit_length {text!r} is no positive whole number. Correct it.")
-    return int(text)
-
-
-def _number(where: str, name: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise DefinitionError(f"{where} ({name}): {text!r} is no number. Correct it.") from None
+    One of calibrated values is for converted columns, one of what was sent for copies. limits.csv comes before them.
+    """
+    by_name = {table.name: table for table in tables}
+    found = []
+    for alarm in (alarm for tree in trees for alarm in tree.limits):
+        for table in tables:
+            if alarm.packet not in {by_name[name].packet for name in table.inputs.values() if name in by_name}:
+                continue
+            of_field = [column for column in table.columns if alarm.field == (column.source or column.name)]
+            columns = [column.name for column in of_field if alarm.calibrated == (column.conversion is not None)]
+            found += [
+                Limit(table=table.name, column=column, low=alarm.low, high=alarm.high, source=alarm.place)
+                for column in columns
+                if (table.name, column) not in known
+            ]
+    return found
 
 
 def _read_flags(path: Path, shared: tuple[Flag, ...] = ()) -> tuple[Flag, ...]:
     if not path.exists():
         return ()
     flags = [(number, build(Flag, row, f"{path} row {number}")) for number, row in numbered_rows(path)]
-    _check_repeats(path, "name", ((n, flag.name) for n, flag in flags), {flag.name for flag in shared})
-    _check_repeats(path, "bit", ((n, str(flag.bit)) for n, flag in flags), {str(flag.bit) for flag in shared})
+    check_repeats(path, "name", ((n, flag.name) for n, flag in flags), {flag.name for flag in shared})
+    check_repeats(path, "bit", ((n, str(flag.bit)) for n, flag in flags), {str(flag.bit) for flag in shared})
     return tuple(flag for _, flag in flags)
-
-
-def _check_repeats(path: Path, what: str, cells: Iterable[tuple[int, str]], taken: Iterable[str] = ()) -> None:
-    """No cell of a column may be there twice, or be one of those already taken elsewhere."""
-    seen = set(taken)
-    for number, cell in cells:
-        if cell in seen:
-            raise DefinitionError(f"{path} row {number} ({what}): {cell} is taken. Choose another, or remove the row.")
-        seen.add(cell)
 
 
 def _read_limits(path: Path, tables: list[Table]) -> tuple[Limit, ...]:
@@ -234,7 +178,7 @@ def _read_limits(path: Path, tables: list[Table]) -> tuple[Limit, ...]:
                 f"{path} row {number} ({limit.column}): table {limit.table} has no such column. Correct the name."
             )
         limits.append((number, limit))
-    _check_repeats(path, "column", ((number, f"{limit.table}.{limit.column}") for number, limit in limits))
+    check_repeats(path, "column", ((number, f"{limit.table}.{limit.column}") for number, limit in limits))
     return tuple(limit for _, limit in limits)
 
 
@@ -277,6 +221,9 @@ def _read_product(path: Path, name: str, entry: dict[str, Any], tables: list[Tab
     if table is None:
         line = yaml_line(path, ("products", name))
         raise DefinitionError(f"{path} line {line} ({name}): there is no such table. Correct the name.")
+    if table.experimental:
+        line = yaml_line(path, ("products", name))
+        raise DefinitionError(f"{path} line {line} ({name}): is experimental and no product. Remove it.")
     deltas = {"delta_minus": product.delta_minus, "delta_plus": product.delta_plus}
     named = [("omit", column) for column in product.omit] + [(key, column) for key, column in deltas.items() if column]
     for key, column in named:
@@ -289,7 +236,7 @@ def _read_product(path: Path, name: str, entry: dict[str, Any], tables: list[Tab
 def _shared_columns(path: Path) -> dict[str, Column]:
     file = path / "columns.csv"
     columns = [(number, _shared_column(file, number, row)) for number, row in numbered_rows(file)]
-    _check_repeats(file, "name", ((number, column.name) for number, column in columns))
+    check_repeats(file, "name", ((number, column.name) for number, column in columns))
     missing = sorted(SHARED_COLUMNS - {column.name for _, column in columns})
     if missing:
         raise DefinitionError(f"{file}: lacks {', '.join(missing)}, which every table needs. Add or rename the row.")
@@ -304,11 +251,15 @@ def _shared_column(file: Path, number: int, row: dict[str, str]) -> Column:
 
 
 def _read_ops(shared: dict[str, Column]) -> tuple[Table, ...]:
-    return tuple(TableReader(OPS_TABLES, "ops", "ops", shared, (), []).read())
+    return tuple(TableReader(OPS_TABLES, "ops", "ops", shared, ()).read())
 
 
-class _Packets(Entries):
-    packets: dict[str, dict[str, Any]] = Field(default_factory=dict)
+class _Clocks(Entries):
+    clocks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class _Borrows(Entries):
+    borrows: dict[str, list[str]] = Field(default_factory=dict)
 
 
 class _Products(Entries):

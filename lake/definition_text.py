@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,6 +81,15 @@ def _row(path: Path, number: int, header: list[str], cells: list[str]) -> dict[s
             "Add or remove commas, and quote text that holds a comma."
         )
     return dict(zip(header, (cell.strip() for cell in cells), strict=True))
+
+
+def check_repeats(path: Path, what: str, cells: Iterable[tuple[int, str]], taken: Iterable[str] = ()) -> None:
+    """Raises DefinitionError if a cell of a column is there twice, or is one of those already taken elsewhere."""
+    seen = set(taken)
+    for number, cell in cells:
+        if cell in seen:
+            raise DefinitionError(f"{path} row {number} ({what}): {cell} is taken. Choose another, or remove the row.")
+        seen.add(cell)
 
 
 def read_text(path: Path) -> str:

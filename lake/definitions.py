@@ -19,8 +19,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from lake.errors import CalibrationError, DefinitionError
 from lake.names import NameRules
 from lake.packet_definitions import Clock, ColumnType, Name, Noun, Packet
+from lake.source_definitions import Records, Transport
 
 Level = Literal["l0", "l1", "ql", "l2", "l3"]
+Conversion = Literal["polynomial", "spline", "linear", "steps", "states"]
 
 
 def _entries(value: Any) -> Any:
@@ -61,7 +63,7 @@ class Column(Noun):
     label: str | None = None
     scale: Literal["linear", "log"] = "linear"
     source: str | None = None
-    conversion: Literal["polynomial", "spline"] | None = None
+    conversion: Conversion | None = None
     uncertainty: str | None = None
     frame: str | None = None
     spase: str | None = None
@@ -71,6 +73,10 @@ class Column(Noun):
     def is_list(self) -> bool:
         """True if each row holds a flat, row-major list: over `axes`, or, if `ragged`, of any length."""
         return bool(self.axes) or self.ragged
+
+    def is_converted_by(self, calibration: str) -> bool:
+        """True for the name of a calibration of the column's kind of conversion: `hk_linear` for linear."""
+        return self.conversion is not None and f"_{calibration}".endswith(f"_{self.conversion}")
 
     @property
     def comment(self) -> str:
@@ -178,9 +184,11 @@ class Axis(Noun):
 
 
 class Table(Noun):
-    """A table: grain, columns, and for L0 the packet it is decoded from, for higher levels the inputs of its transform.
+    """A table: grain, columns, and for L0 the packet or records it is decoded from, for higher levels the inputs of its
+    transform, which is a function of its name, or the `method` for tables of its kind.
 
-    `identity` are the columns by which a packet is known again, those of the table's packet or of its first input's.
+    `identity` are the columns by which a packet or record is known again, those of the table or of its first input.
+    `experimental` says why nobody should rely on the table, if so.
     `key` names the columns that identify a row; `order` says what `epoch_tt2000` does from row to row. `margins` are
     the seconds of the day before and of the day after that the transform sees of an input.
     """
@@ -199,6 +207,9 @@ class Table(Noun):
     order: Literal["strict", "nondecreasing", "none"] = "none"
     cadence_seconds: float | None = None
     packet: str | None = None
+    records: str | None = None
+    method: Literal["calibrated"] | None = None
+    experimental: str = ""
     identity: tuple[str, ...] = ()
     rows: Literal["packet", "event"] = "packet"
     inputs: dict[str, str] = Field(default_factory=dict)
@@ -217,6 +228,12 @@ class Table(Noun):
     def descriptor(self) -> str:
         """The table's name without its instrument, as the transform function is called: `l1_photon`."""
         return self.name.removeprefix(f"{self.instrument}_")
+
+    @property
+    def comment(self) -> str:
+        """What the table is, in one line, as SQL comments show it."""
+        doubt = f". Experimental: {self.experimental.strip()}" if self.experimental else ""
+        return f"{self.title}: {self.grain}{doubt}"
 
     @cached_property
     def by_name(self) -> dict[str, Column]:
@@ -243,13 +260,25 @@ class Table(Noun):
 
 @dataclass(frozen=True)
 class Calibration:
-    """A dated calibration: the rows of `<name>_<yyyymmdd>.csv`, valid from that day to the next file of that name."""
+    """A dated calibration: the rows of `<name>_<yyyymmdd>.csv`, valid from that day to the next file of that name.
+
+    One of an XTCE file is valid for ever. `sha256` is that of its `content`.
+    """
 
     name: str
     valid_from: date
     path: Path
     sha256: str
     frame: pl.DataFrame
+
+    @property
+    def stem(self) -> str:
+        """Its file name without `.csv`."""
+        return f"{self.name}_{self.valid_from:%Y%m%d}"
+
+    def content(self) -> bytes:
+        """The bytes of its file, or of the file that it would have. Raises OSError if that cannot be read."""
+        return self.path.read_bytes() if self.path.suffix == ".csv" else self.frame.write_csv().encode()
 
 
 class Product(Noun):
@@ -287,10 +316,24 @@ class Limit(Noun):
         return self
 
 
+class ValidTime(Noun):
+    """A half-open range of UTC dates, start included, stop not."""
+
+    start: date
+    stop: date
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ValidTime:
+        if self.start >= self.stop:
+            raise ValueError(f"start {self.start} is not before stop {self.stop}; swap them or correct one")
+        return self
+
+
 class Instrument(Noun):
     """An instrument: its clock, packets, tables, calibrations, flags and products.
 
     `assumed` says why a calibration file, named without `.csv`, is an assumption; `status` says it of everything.
+    `valid_time` is that of its data if it is not the mission's.
     """
 
     name: Name
@@ -300,7 +343,10 @@ class Instrument(Noun):
     status: Literal["flying", "ground", "assumed"]
     status_reason: str = ""
     clock: Clock
+    valid_time: ValidTime | None = None
     packets: tuple[Packet, ...] = ()
+    records: tuple[Records, ...] = ()
+    transports: tuple[Transport, ...] = ()
     tables: tuple[Table, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     flags: tuple[Flag, ...] = ()
@@ -314,7 +360,9 @@ class Instrument(Noun):
     def _says_why(self) -> Instrument:
         if self.status == "assumed" and not self.status_reason:
             raise ValueError("status is assumed without a reason; write status_reason")
-        unknown = sorted(set(self.assumed) - {c.path.stem for c in self.calibrations})
+        if both := {packet.name for packet in self.packets} & {records.name for records in self.records}:
+            raise ValueError(f"{min(both)} is both a packet and a type of record; rename one")
+        unknown = sorted(set(self.assumed) - {c.stem for c in self.calibrations})
         if unknown:
             raise ValueError(f"assumed names {', '.join(unknown)}, no file in calibration/; correct the name")
         return self
@@ -328,22 +376,23 @@ class Instrument(Noun):
         valid = [c for c in self.calibrations if c.name == name and c.valid_from <= day]
         return max(valid, key=lambda c: c.valid_from, default=None)
 
-    def l0_tables(self, packet: str) -> tuple[Table, ...]:
-        """The L0 tables that are decoded from a packet type."""
-        return tuple(t for t in self.tables if t.level == "l0" and t.packet == packet)
+    @property
+    def sources(self) -> tuple[Packet | Records, ...]:
+        """The packet types and types of record that L0 tables are decoded from."""
+        return (*self.packets, *self.records)
 
+    def l0_tables(self, source: str) -> tuple[Table, ...]:
+        """The L0 tables that are decoded from a packet type or a type of record."""
+        return tuple(t for t in self.tables if t.level == "l0" and source in (t.packet, t.records))
 
-class ValidTime(Noun):
-    """A half-open range of UTC dates, start included, stop not."""
+    def records_of(self, file_name: str) -> Records | None:
+        """The type of record that a raw file holds; None if it holds packets, or nothing that is defined."""
+        return next((records for records in self.records if records.of_file(file_name)), None)
 
-    start: date
-    stop: date
-
-    @model_validator(mode="after")
-    def _ordered(self) -> ValidTime:
-        if self.start >= self.stop:
-            raise ValueError(f"start {self.start} is not before stop {self.stop}; swap them or correct one")
-        return self
+    def transport_of(self, file_name: str) -> Transport | None:
+        """How packets lie in a raw file; None if there are transports, but none for files of this name."""
+        plain = None if self.transports else Transport()
+        return next((transport for transport in self.transports if transport.of_file(file_name)), plain)
 
 
 class Mission(Noun):
@@ -402,18 +451,38 @@ class Definitions:
             )
         return calibration
 
+    def clock(self, table: Table) -> Clock:
+        """The clock that a table's times come from: that of the packet or record of its first ancestor at level 0."""
+        decoded = next((t for t in self.ancestors(table) if t.level == "l0"), table)
+        instrument = self.instrument(decoded)
+        own = [source.clock for source in instrument.sources if source.name in (decoded.packet, decoded.records)]
+        return next((clock for clock in own if clock), instrument.clock)
+
+    def calibrations(self, table: Table) -> list[tuple[Instrument, str]]:
+        """Names of the calibrations that a table or an ancestor may use, each with the instrument that has it."""
+        return [
+            (self.instrument(ancestor), name)
+            for ancestor in self.ancestors(table)
+            for name in (*ancestor.calibrations, *ancestor.optional_calibrations, *ancestor.axis_calibrations)
+        ]
+
     def assumptions(self, table: Table, day: date) -> tuple[str, ...]:
-        """What a day of a table rests on that is assumed: its instrument, and calibrations of it or its ancestors."""
-        instrument = self.instrument(table)
-        found = {f"Status of the instrument's definition: assumed. {instrument.status_reason}"}
-        if instrument.status != "assumed":
-            found = set()
-        if instrument.clock.assumed:
-            found.add(f"Assumed clock: {instrument.clock.assumed}")
+        """What a day of a table rests on that is assumed: instruments, clocks, calibrations of it and its ancestors."""
+        found: set[str] = set()
         for ancestor in self.ancestors(table):
-            for name in (*ancestor.calibrations, *ancestor.optional_calibrations, *ancestor.axis_calibrations):
-                calibration = instrument.calibration(name, day)
-                reason = instrument.assumed.get(calibration.path.stem) if calibration else None
-                if calibration and reason:
-                    found.add(f"Assumed calibration {calibration.path.stem}: {reason}")
+            instrument = self.instrument(ancestor)
+            if instrument.status == "assumed":
+                found.add(f"Status of the instrument's definition: assumed. {instrument.status_reason}")
+            if assumed := self.clock(ancestor).assumed:
+                found.add(f"Assumed clock: {assumed}")
+        for instrument, name in self.calibrations(table):
+            calibration = instrument.calibration(name, day)
+            reason = self.assumed(instrument, calibration) if calibration else None
+            if calibration and reason:
+                found.add(f"Assumed calibration {calibration.stem}: {reason}")
         return tuple(sorted(found, reverse=True))
+
+    def assumed(self, instrument: Instrument, calibration: Calibration) -> str | None:
+        """Why a calibration that an instrument has is an assumption, if it is; the lender says so of a borrowed one."""
+        lenders = (i for m in self.missions for i in m.instruments if calibration.path.parts[-4:-2] == (m.name, i.name))
+        return next(lenders, instrument).assumed.get(calibration.stem)

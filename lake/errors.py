@@ -6,6 +6,8 @@ SwxlakeError
         DefinitionError     a file below missions/ is wrong                      exit 2
     FileNameError           a file name does not follow the mission's grammar    refused
     PacketError             bytes that cannot be unpacked as defined             quarantined
+    RecordError             a row that cannot be read as defined                 quarantined
+    RecordFileError         a file no row of which can be read as defined        quarantined
     CalibrationError        no valid calibration for the day, or a bad one       day refused
     TransformError          a transform's result does not match its table        day refused
     TableError              a table cannot be read, written or trusted           exit 1
@@ -40,6 +42,14 @@ class FileNameError(SwxlakeError):
 
 class PacketError(SwxlakeError):
     """Bytes that cannot be unpacked as their packet definition says."""
+
+
+class RecordError(SwxlakeError):
+    """A row of a file that cannot be read as its record definition says; the other rows can."""
+
+
+class RecordFileError(SwxlakeError):
+    """A file whose rows cannot be told apart, or do not have the columns of their record definition."""
 
 
 class CalibrationError(SwxlakeError):

@@ -16,8 +16,11 @@ from lake.store import Lake
 
 
 def transform_module(table: Table) -> str:
-    """The module that makes a table: `transforms.padre.meddea` makes `padre.meddea_l1_photon`."""
-    return f"transforms.{table.mission}.{table.instrument}"
+    """The module that makes a table: `transforms.padre.meddea` makes `padre.meddea_l1_photon`.
+
+    Tables with a `method` are made by `transforms.methods`.
+    """
+    return "transforms.methods" if table.method else f"transforms.{table.mission}.{table.instrument}"
 
 
 def code_fingerprint(table: Table) -> str:
@@ -31,6 +34,7 @@ class Labels:
     def __init__(self, definitions: Definitions, table: Table) -> None:
         self.definitions, self.table = definitions, table
         self.inputs = {f"input {table.mission}.{name}": f"{table.mission}.{name}" for name in table.inputs.values()}
+        self.making = self._making()
         self.needed = tuple(f"calibration {name}" for name in (*table.calibrations, *table.axis_calibrations))
         names = {*table.calibrations, *table.axis_calibrations, *table.optional_calibrations}
         valid_from = {c.valid_from for c in definitions.instrument(table).calibrations if c.name in names}
@@ -42,6 +46,13 @@ class Labels:
         valid = {name: instrument.calibration(name, day) for name in names}
         parts = {f"calibration {name}": found.sha256 if found else "" for name, found in valid.items()}
         return parts | {"definition": table_definition(self.table), "code": code_fingerprint(self.table)}
+
+    def _making(self) -> set[str]:
+        """Keywords of the inputs whose rows make a day: those of the table's instrument, or all if it has none."""
+        named = {
+            keyword: self.definitions.tables[f"{self.table.mission}.{n}"] for keyword, n in self.table.inputs.items()
+        }
+        return {k for k, table in named.items() if table.instrument == self.table.instrument} or set(named)
 
     def margins(self, day: date) -> Iterator[Margin]:
         """What a day sees of its neighbours."""
@@ -59,11 +70,12 @@ class Labels:
         return self.shared[bisect_right(self.starts, day)] | parts | beside
 
     def makes_something(self, depends_on: dict[str, str]) -> bool:
-        """True if a day has inputs, or calibrations and rows of its neighbours.
+        """True if a day has inputs of its instrument, or calibrations and rows of its neighbours.
 
         A plan may have supposed so, and nothing came of the inputs. Before the first calibration nothing is made.
         """
-        if any(depends_on[label] for label in self.inputs):
+        if any(depends_on[f"input {self.table.mission}.{self.table.inputs[keyword]}"] for keyword in self.making):
             return True
-        beside = [mark for label, mark in depends_on.items() if label.startswith("margin ")]
+        margins_of = [(label.split()[2], mark) for label, mark in depends_on.items() if label.startswith("margin ")]
+        beside = [mark for keyword, mark in margins_of if keyword in self.making]
         return any(beside) and all(depends_on[label] for label in self.needed)

@@ -69,23 +69,42 @@ def l0_definition(mission: Mission, instrument: Instrument) -> str:
 
     That is: clock and leap seconds, packet layouts, the code that unpacks them, L0 columns, and the bits of flags.
     """
-    words = {"description", "unit", "label", "valid_min", "valid_max", "cadence_seconds"}
-    packets = [_without(packet.model_dump(mode="json"), words) for packet in instrument.packets]
+    words = {"description", "unit", "label", "valid_min", "valid_max", "cadence_seconds", "file"}
+    sources = (*instrument.packets, *instrument.records, *instrument.transports)
+    packets = [_without(source.model_dump(mode="json", exclude_defaults=True), words) for source in sources]
     tables = [
-        (t.name, t.packet, t.rows, [(c.name, c.type, t.shape(c), c.ragged) for c in t.columns])
+        (t.name, t.packet, t.records, t.rows, [(c.name, c.type, t.shape(c), c.ragged) for c in t.columns])
         for t in instrument.tables
         if t.level == "l0"
     ]
-    unpackers = {f"ingest.unpackers.{packet.unpacker}" for packet in instrument.packets if packet.unpacker}
-    code = shapes(("ingest.unpack", "lake.clock", *sorted(name for name in unpackers if find(name))), "ingest")
     flags = [(flag.name, flag.bit) for flag in instrument.flags]
-    clock = (instrument.clock.model_dump(exclude={"assumed"}), LEAP_SECONDS, str(mission.valid_time))
-    return fingerprint(clock, packets, code, tables, flags)
+    clock = [
+        instrument.clock.model_dump(exclude={"assumed"}),
+        LEAP_SECONDS,
+        str(instrument.valid_time or mission.valid_time),
+    ]
+    clock += [str(mission.names.clock_skew)] if instrument.records else []  # rows of the future have no time
+    return fingerprint(clock, packets, _decoding_code(instrument), tables, flags)
+
+
+def _decoding_code(instrument: Instrument) -> tuple[tuple[str, str], ...]:
+    """The code that an instrument's raw files are decoded with: what it does not use does not count."""
+    modules = ["lake.clock"]
+    # All that ways of transport need is much; who declares none should not depend on it.
+    modules += ["ingest.transport"] if instrument.transports else []
+    modules += ["ingest.variants"] if any(packet.when for packet in instrument.packets) else []
+    modules += ["ingest.segments"] if any(packet.segmented for packet in instrument.packets) else []
+    if instrument.packets:
+        unpackers = {f"ingest.unpackers.{packet.unpacker}" for packet in instrument.packets if packet.unpacker}
+        modules += ["ingest.unpack", *sorted(name for name in unpackers if find(name))]
+    modules += ["ingest.record_files", "ingest.record_rows"] if instrument.records else []
+    return shapes(tuple(modules), "ingest")
 
 
 def _without(value: object, words: set[str]) -> object:
     if isinstance(value, dict):
-        return {k: _without(v, words) for k, v in value.items() if k not in words}
+        left_out = words - {"valid_min", "valid_max"} if value.get("strict") else words
+        return {k: _without(v, words) for k, v in value.items() if k not in left_out}
     return [_without(v, words) for v in value] if isinstance(value, list) else value
 
 
@@ -96,7 +115,9 @@ def table_definition(table: Table) -> str:
     axes = [axis.model_dump(exclude=words) for axis in table.axes]
     flags = [(flag.name, flag.bit) for flag in table.flags]
     calibrations = (table.calibrations, table.optional_calibrations)
-    return fingerprint(table.address, columns, axes, flags, table.inputs, table.margins, table.identity, calibrations)
+    return fingerprint(
+        table.address, columns, axes, flags, table.inputs, table.margins, table.identity, calibrations, table.method
+    )
 
 
 def _l0_days(current: pl.DataFrame) -> Iterator[tuple[tuple[str, date], list[str], list[str]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -53,16 +54,26 @@ class Seen:
 
 
 def margins(definitions: Definitions, table: Table, day: date) -> Iterator[Margin]:
-    """The margins of a table-day."""
-    first, last = day_bounds(day)
+    """The margins of a table-day, one for each neighbouring day that it sees something of."""
     for keyword, (before, after) in table.margins.items():
         source = definitions.tables[f"{table.mission}.{table.inputs[keyword]}"]
-        if before:
-            start = first - int(before * NS)
-            yield Margin(f"margin before {keyword}", keyword, source, day - timedelta(days=1), start, first)
-        if after:
-            stop = last + int(after * NS)
-            yield Margin(f"margin after {keyword}", keyword, source, day + timedelta(days=1), last, stop)
+        for word, seconds, direction in (("before", before, -1), ("after", after, 1)):
+            for distance in range(1, days_within(seconds) + 1):
+                other = day + timedelta(days=direction * distance)
+                start, stop = _span(day, other, int(seconds * NS))
+                number = f" {distance}" if distance > 1 else ""
+                yield Margin(f"margin {word} {keyword}{number}", keyword, source, other, start, stop)
+
+
+def days_within(seconds: float) -> int:
+    """Number of neighbouring days that so many seconds reach into."""
+    return math.ceil(seconds / 86_400)
+
+
+def _span(day: date, other: date, reach: int) -> tuple[int, int]:
+    """The part of another day that lies within `reach` ns of a day, TT2000 [ns]."""
+    (first, last), (start, stop) = day_bounds(day), day_bounds(other)
+    return (max(start, first - reach), stop) if other < day else (start, min(stop, last + reach))
 
 
 def rows_within(lake: Lake, margin: Margin, source: Source) -> pl.LazyFrame:

@@ -104,8 +104,9 @@ class RawFamily(_Facts):
     @model_validator(mode="after")
     def _fields_are_known(self) -> RawFamily:
         fields = re.findall(r"\{(\w*)\}", self.pattern)
-        if unknown := set(fields) - {"mission", *_FIELDS}:
-            raise ValueError(f"pattern {self.pattern!r} has unknown fields {sorted(unknown)}; use {sorted(_FIELDS)}")
+        known = {"mission", *_FIELDS}
+        if unknown := set(fields) - known:
+            raise ValueError(f"pattern {self.pattern!r} has unknown fields {sorted(unknown)}; use {sorted(known)}")
         if fields.count("time") != 1 or (self.instrument is None and not {"instrument", "stream"} & set(fields)):
             raise ValueError(f"pattern {self.pattern!r} needs one {{time}} and an instrument. Add the field")
         return self

@@ -62,7 +62,7 @@ def _check(lake: Lake, run_id: str, tables: list[Table] | None, days: set[date] 
     metrics, checks = [], []
     for table in tables if tables is not None else lake.definitions.tables.values():
         limits = lake.definitions.instrument(table).limits
-        rules = rules_for(table, limits)
+        rules = rules_for(table, limits, timeless=lake.definitions.clock(table).policy == "none")
         marks = rules_fingerprint(rules)
         due = [
             item

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -20,6 +21,7 @@ Severity = Literal["fail", "warn", "info"]
 CADENCE_TOLERANCE = 0.2  # of the nominal cadence
 # The largest share of rows with an impossible clock before a person should look. Whether the share of an instrument's
 # own flags is unusual, only its trend can say.
+CLOCK_RULE = "flagged:clock_invalid"
 CLOCK_INVALID_SHARE = 0.01
 
 
@@ -39,10 +41,13 @@ class Rule:
     detail: str
 
 
-def rules_for(table: Table, limits: tuple[Limit, ...]) -> tuple[Rule, ...]:
-    """All rules of a table, in the order of its columns. `limits` may hold those of other tables too."""
+def rules_for(table: Table, limits: tuple[Limit, ...], timeless: bool = False) -> tuple[Rule, ...]:
+    """All rules of a table, in the order of its columns. `limits` may hold those of other tables too.
+
+    `timeless` tells that the clock never gives a time, so that rows without one are nothing to warn of.
+    """
     return (
-        *_table_rules(table),
+        *(rule for rule in _table_rules(table) if not (timeless and rule.name == CLOCK_RULE)),
         *(rule for column in table.columns for rule in _column_rules(table, column)),
         *(rule for limit in limits_of(table, limits) for rule in _alarm_rules(limit)),
     )
@@ -106,7 +111,7 @@ def _clock_rules(table: Table) -> Iterator[Rule]:
     if any(flag.name == "clock_invalid" for flag in table.flags):
         text = f"At most {CLOCK_INVALID_SHARE:.0%} of the rows are flagged clock_invalid."
         metric = "flag_share:clock_invalid"
-        yield Rule("flagged:clock_invalid", metric, "quality_flag", None, CLOCK_INVALID_SHARE, "warn", text)
+        yield Rule(CLOCK_RULE, metric, "quality_flag", None, CLOCK_INVALID_SHARE, "warn", text)
     if any(flag.name == "time_conflict" for flag in table.flags):
         text = "0 rows were chosen among packets that have the same time and other content."
         yield _none("flagged:time_conflict", "flag:time_conflict", "quality_flag", "warn", text)
@@ -137,12 +142,14 @@ def _number_rules(table: Table, column: Column) -> Iterator[Rule]:
 
 
 def _alarm_rules(limit: Limit) -> Iterator[Rule]:
+    """A rule for each end that a limit has."""
     name = limit.column
-    low, high = f"the alarm limit {_number(limit.low)}", f"the alarm limit {_number(limit.high)}"
-    text = f"0 values of {name} are below {low} ({limit.source})."
-    yield _none(f"alarm_low:{name}", "alarm_low", name, "info", text)
-    text = f"0 values of {name} are above {high} ({limit.source})."
-    yield _none(f"alarm_high:{name}", "alarm_high", name, "info", text)
+    if math.isfinite(limit.low):
+        text = f"0 values of {name} are below the alarm limit {_number(limit.low)} ({limit.source})."
+        yield _none(f"alarm_low:{name}", "alarm_low", name, "info", text)
+    if math.isfinite(limit.high):
+        text = f"0 values of {name} are above the alarm limit {_number(limit.high)} ({limit.source})."
+        yield _none(f"alarm_high:{name}", "alarm_high", name, "info", text)
 
 
 def _number(value: float) -> str:

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import zlib
+from binascii import crc_hqx
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,9 +20,14 @@ Int64 = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint16]
 Octets = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.integer] | npt.NDArray[np.floating]
 Fields = tuple[PacketField, ...]
 
 HEADER_BYTES = 6
+CRCS: dict[str, tuple[int, Callable[[bytes], int]]] = {
+    "crc16_ccitt": (2, lambda octets: crc_hqx(octets, 0xFFFF)),
+    "crc32": (4, zlib.crc32),
+}
 UNSEGMENTED = 0xC000  # sequence flags 3, CCSDS 133.0-B-2, 4.1.3.4.2
 SEQUENCE_MODULUS = 1 << 14
 
@@ -90,16 +97,16 @@ def assemble(
     packet: Packet,
     sequence: Int64,
     times: Int64,
-    values: Mapping[str, npt.NDArray[np.integer]],
+    values: Mapping[str, Numbers],
     tail: tuple[Words, Int64] | None = None,
     *,
     apid: int | None = None,
 ) -> Packets:
     """Packets of one type from the values of its fields, shape [packets] or [packets, items]; the checksum is computed.
 
-    Fields without values are 0. Values of `bytes` and `str` fields are single bytes. `tail` holds the 16-bit words of
-    the field of variable length, packet after packet, and the number of words of each. `apid` is the packet's first one
-    unless given.
+    Fields without values are 0. Values of `bytes` and `str` fields are single bytes; those of `float` fields are
+    rounded to their width. `tail` holds the 16-bit words of the field of variable length, packet after packet, and the
+    number of words of each. `apid` is the packet's first one unless given.
     Raises DefinitionError if a field cannot be simulated or a value does not fit into it.
     """
     apid = packet.apids[0] if apid is None else apid
@@ -133,9 +140,7 @@ def _around_the_tail(packet: Packet) -> tuple[Fields, Fields]:
     return packet.fields[:at], packet.fields[at + 1 :]
 
 
-def _field_bytes(
-    packet: Packet, fields: Fields, values: Mapping[str, npt.NDArray[np.integer]], rows: int
-) -> npt.NDArray[np.uint8]:
+def _field_bytes(packet: Packet, fields: Fields, values: Mapping[str, Numbers], rows: int) -> npt.NDArray[np.uint8]:
     """The bytes of fields that follow each other [packets, bytes]; those that share bytes are joined bit by bit."""
     parts: list[Octets] = [np.empty((rows, 0), np.uint8)]
     shared: list[Octets] = []
@@ -153,27 +158,33 @@ def _field_bytes(
     return np.concatenate(parts, axis=1)
 
 
-def _items(
-    packet: Packet, field: PacketField, values: Mapping[str, npt.NDArray[np.integer]], rows: int
-) -> npt.NDArray[np.integer]:
+def _items(packet: Packet, field: PacketField, values: Mapping[str, Numbers], rows: int) -> npt.NDArray[np.integer]:
     """The values of a field [packets, items], or [packets, bytes] of texts and bytes."""
-    if field.kind == "float" or field.byte_order != "big":
-        raise DefinitionError(
-            f"packet {packet.name} ({field.name}): {field.byte_order}-endian {field.kind} cannot be simulated. "
-            "Extend simulate/packets.py or make it a big-endian integer."
-        )
     octets = field.kind in ("bytes", "str")
     count, bits = (field.items * field.bits // 8, 8) if octets else (field.items, field.bits)
     if field.kind == "fill" or field.name not in values:
         return np.zeros((rows, count), np.uint8)
-    items = np.asarray(values[field.name]).reshape(rows, count)
+    if field.kind == "float":
+        numbers = np.asarray(values[field.name], f"f{bits // 8}").reshape(rows, count)
+        return _in_byte_order(field, numbers.view(f"u{bits // 8}"))
+    items: npt.NDArray[np.integer] = np.asarray(values[field.name]).reshape(rows, count)  # type: ignore[assignment]
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if field.kind == "int" else (0, (1 << bits) - 1)
     if items.size and not low <= int(items.min()) <= int(items.max()) <= high:
         raise DefinitionError(
             f"packet {packet.name} ({field.name}): {items.min()} to {items.max()} does not fit into {bits} bits. "
             f"Keep the values between {low} and {high}."
         )
-    return items
+    return items if octets else _in_byte_order(field, items)
+
+
+def _in_byte_order(field: PacketField, items: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    """The items of a field; those of a little-endian one with their bytes turned round."""
+    if field.byte_order == "big" or field.bits == 8:
+        return items
+    width = field.bits // 8
+    turned = np.zeros((*items.shape, 8), np.uint8)
+    turned[:, :, 8 - width :] = _big_endian(items, width)[:, :, ::-1]
+    return turned.view(">u8")[:, :, 0].astype(np.uint64)
 
 
 def _whole_bytes(field: PacketField, items: npt.NDArray[np.integer]) -> Octets | None:
@@ -235,10 +246,23 @@ def _seal(packet: Packet, octets: Octets, sizes: Int64) -> None:
         at = _checksum_place(packet, starts, stops)
         octets[at], octets[at + 1] = 0, 0
         value = _xor_by_packet(packet, octets, starts)
+    elif packet.checksum in CRCS:
+        value = _crc_by_packet(packet, octets, starts, stops)
+        at = stops - 2
     else:
         at = stops - 2
         value = _sums_by_packet(packet, octets, starts, sizes)
-    octets[at], octets[at + 1] = value >> 8, value & 0xFF
+    if packet.checksum == "crc32":
+        octets[at - 2], octets[at - 1] = value >> 24, value >> 16 & 0xFF
+    octets[at], octets[at + 1] = value >> 8 & 0xFF, value & 0xFF
+
+
+def _crc_by_packet(packet: Packet, octets: Octets, starts: Int64, stops: Int64) -> Int64:
+    """CRC of each packet from its `checksum_first_byte` up to where the CRC is stated."""
+    width, crc = CRCS[str(packet.checksum)]
+    first, whole = packet.checksum_first_byte, octets.tobytes()
+    ranges = zip((starts + first).tolist(), (stops - width).tolist(), strict=True)
+    return np.array([crc(whole[start:stop]) for start, stop in ranges], np.int64)
 
 
 def _checksum_place(packet: Packet, starts: Int64, stops: Int64) -> Int64:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Simulated raw files of a mission: finds the simulator of each instrument by name and runs it."""
+"""Simulated raw files of a mission: finds the simulator of each instrument by name, or makes one of its definition."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from lake.definitions import Definitions, Instrument, Mission
 from lake.errors import ConfigurationError
 from simulate.faults import Fault, read_faults
 from simulate.files import Simulated
+from simulate.generic import Generic
 from simulate.request import check_faults
 
 
 class Simulator(Protocol):
-    """A module `simulate.<mission>.<instrument>`."""
+    """A module `simulate.<mission>.<instrument>`, or what stands in for one."""
 
     def stream_names(self) -> tuple[str, ...]:
         """Names of its streams of files, by which faults are given."""
@@ -38,10 +39,26 @@ class Simulator(Protocol):
 
 
 def available_simulators(definitions: Definitions) -> tuple[str, ...]:
-    """Every `mission/instrument` that has a simulator."""
-    here = Path(__file__).parent
-    names = [(m.name, i.name) for m in definitions.missions for i in m.instruments]
-    return tuple(f"{m}/{i}" for m, i in names if (here / m / f"{i}.py").exists())
+    """Every `mission/instrument`."""
+    return tuple(f"{m.name}/{i.name}" for m in definitions.missions for i in m.instruments)
+
+
+def _has_own(name: str) -> bool:
+    """True if a simulator was written for an instrument, `mission/instrument`."""
+    return (Path(__file__).parent / f"{name}.py").exists()
+
+
+def _wanted(definitions: Definitions, mission: str, instrument: str | None) -> list[str]:
+    """The instruments to simulate.
+
+    Of a whole mission those with simulators of their own, which agree with each other, or all if there are none.
+    """
+    available = available_simulators(definitions)
+    wanted = [name for name in available if name.split("/") == [mission, instrument or name.split("/")[1]]]
+    if not wanted:
+        asked = f"{mission}/{instrument}" if instrument else mission
+        raise ConfigurationError(f"{asked}: is not defined. Use one of {', '.join(available) or '(none)'}.")
+    return wanted if instrument else [name for name in wanted if _has_own(name)] or wanted
 
 
 def simulate(  # noqa: PLR0913, PLR0917
@@ -54,18 +71,14 @@ def simulate(  # noqa: PLR0913, PLR0917
     faults_path: Path | None = None,
     hours: float = 24,
 ) -> Simulated:
-    """Raw files of one instrument, or of all that can be simulated, from the day's first midnight on.
+    """Raw files of one instrument, or of a whole mission, from the day's first midnight on.
 
-    Raises ConfigurationError if there is no simulator, or none with the stream of a fault, DefinitionError if the
+    Raises ConfigurationError if there is no such instrument, or none with the stream of a fault, DefinitionError if the
     faults cannot be read, StorageError if `out` holds other data under the same names.
     """
-    available = available_simulators(definitions)
-    wanted = [name for name in available if name.split("/") == [mission, instrument or name.split("/")[1]]]
-    if not wanted:
-        asked = f"{mission}/{instrument}" if instrument else mission
-        raise ConfigurationError(f"{asked}: has no simulator. Use one of {', '.join(available) or '(none)'}.")
+    wanted = _wanted(definitions, mission, instrument)
     faults = read_faults(faults_path) if faults_path else ()
-    simulators = {name: _simulator(name) for name in wanted}
+    simulators = {name: _simulator(definitions, name) for name in wanted}
     check_faults(faults, [stream for simulator in simulators.values() for stream in simulator.stream_names()])
     whole = definitions.mission(mission)
     done = [
@@ -88,5 +101,8 @@ def simulate(  # noqa: PLR0913, PLR0917
     )
 
 
-def _simulator(name: str) -> Simulator:
-    return cast("Simulator", import_module(f"simulate.{name.replace('/', '.')}"))
+def _simulator(definitions: Definitions, name: str) -> Simulator:
+    mission, instrument = name.split("/")
+    if not _has_own(name):
+        return Generic(definitions.mission(mission).instrument(instrument))
+    return cast("Simulator", import_module(f"simulate.{mission}.{instrument}"))

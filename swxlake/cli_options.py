@@ -57,11 +57,14 @@ class Session:
 def open_lake(root: str | None, verbose: int) -> Session:
     """As `open_session`, for commands that make no lake. Raises ConfigurationError if there is none."""
     session = open_session(root, verbose)
-    if not session.lake.storage.is_there():
-        raise ConfigurationError(
-            f"{session.lake.root}: is no lake. Run `swxlake night --inbox DIR`, or correct --root."
-        )
+    check_lake(session.lake)
     return session
+
+
+def check_lake(lake: Lake) -> None:
+    """Raises ConfigurationError if there is no lake."""
+    if not lake.storage.is_there():
+        raise ConfigurationError(f"{lake.root}: is no lake. Run `swxlake night --inbox DIR`, or correct --root.")
 
 
 def open_session(root: str | None, verbose: int) -> Session:

@@ -62,16 +62,20 @@ def _read_query(path: Path) -> str:
 @app.command(epilog="Example: swxlake describe padre.meddea_l1_photon@2024-09-16")
 def describe(
     name: Annotated[
-        str, typer.Argument(help="A table, table@day, or the file name of raw telemetry, a calibration or a product.")
+        str,
+        typer.Argument(
+            help="A table, table@day, mission/instrument/packet, or the file name or path of raw telemetry, a "
+            "calibration or a product."
+        ),
     ],
     root: Root = None,
     json: Json = False,
     verbose: Verbose = 0,
 ) -> None:
-    """What a table, a table-day or a file is, what it was made of, back to byte ranges, and what was made of it."""
+    """What a table, a table-day, a packet or a file is, what it was made of, and what was made of it."""
     from swxlake.describe import describe as run  # noqa: PLC0415
 
-    finish(run(open_lake(root, verbose).lake, name), json)
+    finish(run(open_session(root, verbose).lake, name), json)
 
 
 @app.command(epilog="Example: swxlake status --json")

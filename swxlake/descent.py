@@ -61,15 +61,16 @@ def describe_calibration(lake: Lake, name: str) -> Outcome | None:
     Also with bytes that the file had once: what the lake has was made with them.
     """
     stem, missions = name.removesuffix(".csv"), lake.definitions.missions
-    known = [(f"{m.name}/{i.name}", c) for m in missions for i in m.instruments for c in i.calibrations]
+    # A calibration that an instrument borrows is the lender's file.
+    known = {(c.path, c.stem): c for m in missions for i in m.instruments for c in i.calibrations}.values()
     files = [
-        {"name": c.path.stem, "sha256": c.sha256, "stands": f"today's missions/{where}/calibration/{c.path.name}"}
-        for where, c in known
-        if stem == c.path.stem or _is_begin(c.sha256, name)
+        {"name": c.stem, "sha256": c.sha256, "stands": f"today's missions/{c.path.relative_to(lake.definitions.path)}"}
+        for c in known
+        if stem == c.stem or _is_begin(c.sha256, name)
     ]
     for sha256, its_name in _calibrations_used(lake).items():
         is_asked_for = its_name in (stem, UNDATED.sub("", stem)) or _is_begin(sha256, name)
-        if is_asked_for and sha256 not in {c.sha256 for _, c in known}:
+        if is_asked_for and sha256 not in {c.sha256 for c in known}:
             files.append({"name": its_name, "sha256": sha256, "stands": "no more"})
     if not files:
         return None

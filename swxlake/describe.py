@@ -14,25 +14,34 @@ from lake.ledger import current_contents, read_margins, read_ops, standing_check
 from lake.margins import files_of_margins
 from lake.reading import scan
 from lake.store import Lake
-from swxlake.cli_options import parse_day, similar
+from swxlake.cli_options import check_lake, parse_day, similar
 from swxlake.descent import descendants_of_day, describe_calibration, describe_product, describe_raw_file
+from swxlake.layouts import describe_source, source_names
 from swxlake.outcome import Outcome
 
 
 def describe(lake: Lake, name: str) -> Outcome:
-    """What is known of a table, a table-day (`table@day`), a raw file, a calibration or a product's file.
+    """What is known of a table, a table-day (`table@day`), a packet, a raw file, a calibration or a product's file.
 
-    Raw files and calibrations go by their names or by their sha256, of which eight digits are enough.
+    Packets and records go by `mission/instrument/name`, raw files and calibrations by their names or by their sha256,
+    of which eight digits are enough; of the path of a file its name counts. Definitions are told without a lake.
     Raises ConfigurationError, with similar names, if there is nothing of that name.
     """
     address, _, day = name.partition("@")
     tables = {table.address: table for table in (*lake.definitions.tables.values(), *lake.definitions.ops)}
+    if address in tables and not day:
+        return describe_table(lake, tables[address])
+    if (outcome := describe_source(lake.definitions, name)) is not None:
+        return outcome
+    if "/" in name and "." not in name:
+        raise ConfigurationError(f"there is no packet {name!r}.{similar(name, source_names(lake.definitions))}")
+    check_lake(lake)
     if address in tables:
-        table = tables[address]
-        return describe_day(lake, table, parse_day(day)) if day else describe_table(lake, table)
-    for kind in (describe_product, describe_raw_file, describe_calibration):
-        if (outcome := kind(lake, name)) is not None:
-            return outcome
+        return describe_day(lake, tables[address], parse_day(day))
+    for given in dict.fromkeys((name, name.rpartition("/")[2])):  # a path, or the name of the file
+        for kind in (describe_product, describe_raw_file, describe_calibration):
+            if (outcome := kind(lake, given)) is not None:
+                return outcome
     known = [*tables, *read_ops(lake, "files")["name"], *(path.rpartition("/")[2] for path in _paths(lake))]
     hint = similar(address, known if "." in name else list(tables))
     raise ConfigurationError(f"there is no table, raw file, calibration or product {name!r}.{hint}")
@@ -45,10 +54,14 @@ def _paths(lake: Lake) -> list[str]:
 def describe_table(lake: Lake, table: Table) -> Outcome:
     """Title, grain, inputs, calibrations, axes and columns of a table, and what is assumed or not known about it."""
     facts: dict[str, Any] = {"table": table.address, "title": table.title, "grain": table.grain}
+    if table.experimental:
+        facts["experimental"] = table.experimental.strip()
     if table.inputs:
         facts["inputs"] = [f"{table.mission}.{name}" for name in table.inputs.values()]
     if table.packet:
-        facts["packet"] = f"missions/{table.mission}/{table.instrument}/packets/{table.packet}.csv"
+        facts["packet"] = f"{table.mission}/{table.instrument}/{table.packet}"
+    if table.records:
+        facts["records"] = f"{table.mission}/{table.instrument}/{table.records}"
     if table.calibrations:
         facts["calibrations"] = [*table.calibrations, *table.optional_calibrations]
     facts |= _margins(table) | _doubts(lake, table)
@@ -78,15 +91,15 @@ def _doubts(lake: Lake, table: Table) -> dict[str, Any]:
     if table.mission == "ops":
         return {}
     instrument = lake.definitions.instrument(table)
-    used = {
-        name
-        for ancestor in lake.definitions.ancestors(table)
-        for name in (*ancestor.calibrations, *ancestor.optional_calibrations, *ancestor.axis_calibrations)
+    files = {
+        c.stem: lake.definitions.assumed(owner, c)
+        for owner, name in lake.definitions.calibrations(table)
+        for c in owner.calibrations
+        if c.name == name
     }
-    files = [c.path.stem for c in instrument.calibrations if c.name in used]
     facts = {
         "status": ": ".join(text for text in (instrument.status, instrument.status_reason.strip()) if text),
-        "assumed": [f"{stem}: {instrument.assumed[stem]}" for stem in files if stem in instrument.assumed],
+        "assumed": [f"{stem}: {reason}" for stem, reason in sorted(files.items()) if reason],
         "unknowns": list(instrument.unknowns),
     }
     return {name: value for name, value in facts.items() if value}

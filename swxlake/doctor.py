@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
+import re
 import secrets
 import sys
 from collections.abc import Callable
@@ -12,16 +14,18 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from lake.definitions import Table
-from lake.errors import StorageError, SwxlakeError, TableError
+from lake.definitions import Limit, Table
+from lake.errors import DefinitionError, StorageError, SwxlakeError, TableError
 from lake.ledger import release
 from lake.maintenance import parquet_files
 from lake.reading import file_sizes, open_table
 from lake.storage import LOCKS
 from lake.store import RAW, Lake, RawArchive
+from lake.units import check_units
 from swxlake.outcome import Outcome
 
 FREE_BYTES = 1 << 30
+XTCE_LINE = re.compile(r"packets/.+\.xml line \d+")
 PACKAGES = ("pyarrow", "duckdb", "polars", "deltalake", "cdflib", "great-expectations", "numpy", "scipy")
 
 
@@ -30,6 +34,8 @@ def examine(lake: Lake) -> Outcome:
     checks: dict[str, Callable[[Lake], str]] = {
         "code": _code,
         "definitions": _definitions,
+        "units": _units,
+        "limits": _limits,
         "unpackers": _unpackers,
         "transforms": _transforms,
         "calibrations": _calibrations,
@@ -57,6 +63,36 @@ def _definitions(lake: Lake) -> str:
     tables = len(lake.definitions.tables)
     instruments = [f"{m.name}/{i.name}" for m in lake.definitions.missions for i in m.instruments]
     return f"{lake.definitions.path}: {', '.join(instruments)}, {tables} tables"
+
+
+def _units(lake: Lake) -> str:
+    return f"{check_units(lake.definitions)} different units, all known"
+
+
+def _limits(lake: Lake) -> str:
+    """Raises DefinitionError for a limit that no value of its column, within its valid range, can break or keep."""
+    count = 0
+    for mission in lake.definitions.missions:
+        for instrument in mission.instruments:
+            for limit in instrument.limits:
+                low, high = _valid(lake, f"{mission.name}.{limit.table}", limit.column)
+                if limit.high < low or limit.low > high:
+                    folder = lake.definitions.path / mission.name / instrument.name
+                    raise DefinitionError(
+                        f"{_place(folder, limit)} ({limit.table}.{limit.column}): {limit.low:g} to {limit.high:g} lies "
+                        f"outside the valid range {low:g} to {high:g}. Correct one."
+                    )
+                count += 1
+    return f"{count} alarm limits lie within the valid ranges of their columns"
+
+
+def _place(folder: Path, limit: Limit) -> Path:
+    """Where a limit stands: one of an XTCE file has that and the line as its source."""
+    return folder / (limit.source if XTCE_LINE.fullmatch(limit.source) else "limits.csv")
+
+
+def _valid(lake: Lake, address: str, column: str) -> tuple[float, float]:
+    return lake.definitions.tables[address].by_name[column].valid or (-math.inf, math.inf)
 
 
 def _unpackers(lake: Lake) -> str:

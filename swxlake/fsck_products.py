@@ -172,11 +172,11 @@ def _calibrations(found: Findings, newest: Rows) -> None:
     known: dict[str, set[str]] = {}
     for mission in found.lake.definitions.missions:
         for c in (c for instrument in mission.instruments for c in instrument.calibrations):
-            known.setdefault(c.path.stem, set()).add(c.sha256)
+            known.setdefault(c.stem, set()).add(c.sha256)
     used: dict[tuple[str, str], list[str]] = {}
     for key, entry in newest.items():
-        for stem, sha256 in (entry.get("made_from") or {}).get("calibrations", {}).items():
-            used.setdefault((stem, sha256), []).append(key)
+        for name, sha256 in (entry.get("made_from") or {}).get("calibrations", {}).items():
+            used.setdefault((name.rpartition("/")[2], sha256), []).append(key)
     for (stem, sha256), keys in sorted(used.items()):
         about = f"{len(keys)} products such as {keys[-1]} were made with it (sha256 {sha256})"
         if stem not in known:

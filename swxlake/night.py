@@ -119,8 +119,8 @@ def _missing(intake: Intake) -> list[str]:
 
 def _quarantined(intake: Intake) -> list[str]:
     lines = [
-        f"{name}: {length} bytes at offset {offset} quarantined as {reason}"
-        for name, reason, offset, length in intake.quarantined
+        f"{name}: {length} bytes at offset {offset} quarantined as {reason} ({detail})"
+        for name, reason, offset, length, detail in intake.quarantined
     ]
     return _first(lines, "see ops.quarantine", " stretches")
 

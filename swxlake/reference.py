@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The generated pages of docs/reference: the data dictionary, from the definitions, and the commands, from their help.
+"""The generated pages of docs/reference: the data dictionary, a page for each instrument, and the commands' help.
 
 python -m swxlake.reference            write the pages anew
 python -m swxlake.reference --check    name the pages that are out of date, and leave with 1 if there are any
@@ -29,16 +29,17 @@ Rows = Iterable[Sequence[str]]
 
 
 def pages() -> dict[str, str]:
-    """The text of every generated page, by file name."""
-    return {
-        "dictionary.md": dictionary_text(read_definitions(CHECKOUT / "missions")),
-        "commands.md": commands_text(),
-    }
+    """The text of every generated page, by its path below docs/reference."""
+    dictionary = dictionary_pages(read_definitions(CHECKOUT / "missions"))
+    return {f"dictionary/{name}": text for name, text in dictionary.items()} | {"commands.md": commands_text()}
 
 
 def stale_pages() -> list[Path]:
-    """The generated pages that are missing or out of date."""
-    return [PAGES / name for name, text in pages().items() if _stored(PAGES / name) != text]
+    """The generated pages that are missing or out of date, and those of the dictionary that nothing is behind."""
+    wanted = pages()
+    known = {PAGES / name for name in wanted}
+    left_over = [path for path in sorted((PAGES / "dictionary").glob("*.md")) if path not in known]
+    return [PAGES / name for name, text in wanted.items() if _stored(PAGES / name) != text] + left_over
 
 
 def _stored(path: Path) -> str | None:
@@ -72,45 +73,50 @@ def _code(text: str) -> str:
 
 
 # ---- data dictionary -----------------------------------------------------------------------------------------------
-def dictionary_text(definitions: Definitions) -> str:
-    """Every table, column, unit, flag, calibration, alarm limit and product of the definitions, and every view."""
-    parts = [
-        "# Data dictionary",
-        GENERATED,
-        "In SQL a table is `<schema>.<table>`; the same words are the comments in `catalog.duckdb`. Times are UTC."
-        " Lists are flat and in row-major order of their axes. How the definitions are written is in"
-        " [definitions](definitions.md).",
-    ]
-    for mission in definitions.missions:
-        parts += [f"## {mission.name}: {mission.title}"]
-        parts += [part for instrument in mission.instruments for part in _instrument(mission, instrument)]
-    parts += ["## ops: the lake about itself"]
-    parts += [part for table in definitions.ops for part in _table(table, None)]
-    parts += ["## Views", "Defined in `sql/views`, for convenience.", _views()]
-    return _page(parts)
+def dictionary_pages(definitions: Definitions) -> dict[str, str]:
+    """A page for each instrument with its tables, columns, units, flags, calibrations, alarm limits and products, and
+    one for the lake's own tables and its views, by file name.
+    """
+    pages = {
+        f"{mission.name}_{instrument.name}.md": _page(_instrument(mission, instrument))
+        for mission in definitions.missions
+        for instrument in mission.instruments
+    }
+    own = [part for table in definitions.ops for part in _table(table, None)]
+    views = ["## Views", "Defined in `sql/views`, for convenience.", _views()]
+    return pages | {"ops.md": _page(["# ops: the lake about itself", GENERATED, *own, *views])}
 
 
 def _instrument(mission: Mission, instrument: Instrument) -> list[str]:
-    parts = [f"### {mission.name}/{instrument.name}: {instrument.title}", instrument.description.strip()]
+    parts = [f"# {mission.name}/{instrument.name}: {instrument.title}", GENERATED, instrument.description.strip()]
+    parts += [f"An instrument of {mission.name}: {mission.title}."]
     parts += [f"Status: {instrument.status}. {instrument.status_reason}".strip()]
     products = {product.table: product for product in instrument.products}
     parts += [part for table in instrument.tables for part in _table(table, products.get(table.name))]
     parts += [_flags(mission, instrument), _calibrations(mission, instrument), _assumed(mission, instrument)]
     parts += [_limits(mission, instrument)]
     if instrument.unknowns:
-        parts += [f"#### Unknowns of {instrument.name}", "\n".join(f"* {text}" for text in instrument.unknowns)]
+        parts += [f"## Unknowns of {instrument.name}", "\n".join(f"* {text}" for text in instrument.unknowns)]
     return [part for part in parts if part]
 
 
-def _table(table: Table, product: Product | None) -> list[str]:
+def _made_from(table: Table) -> list[str]:
+    """Sentences about where a table's rows come from."""
     facts = [f"Level {table.level}."] if table.mission != "ops" else []
+    if table.experimental:
+        facts += [f"**Experimental**: {table.experimental.strip()}"]
     if table.packet:
         facts += [f"Decoded from packets `{table.packet}`."]
+    if table.records:
+        facts += [f"Decoded from records `{table.records}`."]
     if table.inputs:
         facts += [f"Made from {_listed(f'{table.mission}.{name}' for name in table.inputs.values())}."]
     calibrations = [*table.calibrations, *(f"{name} (optional)" for name in table.optional_calibrations)]
-    if calibrations:
-        facts += [f"Calibrations: {', '.join(calibrations)}."]
+    return [*facts, f"Calibrations: {', '.join(calibrations)}."] if calibrations else facts
+
+
+def _table(table: Table, product: Product | None) -> list[str]:
+    facts = _made_from(table)
     if table.margins:
         sides = (
             f"`{name}` {before:g} s before and {after:g} s after" for name, (before, after) in table.margins.items()
@@ -125,7 +131,7 @@ def _table(table: Table, product: Product | None) -> list[str]:
     grain = f"{table.title}: {table.grain}."
     header = ("column", "type", "unit", "valid", "description")
     columns = _grid(header, [_column(table, column) for column in table.columns])
-    return [f"#### {table.address}", " ".join([grain, *facts]), *_axes(table), columns]
+    return [f"## {table.address}", " ".join([grain, *facts]), *_axes(table), columns]
 
 
 def _axes(table: Table) -> list[str]:
@@ -164,7 +170,7 @@ def _range(low: float, high: float) -> str:
 
 def _flags(mission: Mission, instrument: Instrument) -> str:
     rows = [(str(f.bit), str(f.mask), f"`{f.name}`", f.description) for f in instrument.flags]
-    title = f"#### Bits of quality_flag in {mission.name}/{instrument.name}"
+    title = f"## Bits of quality_flag in {mission.name}/{instrument.name}"
     return f"{title}\n\n{_grid(('bit', 'value', 'flag', 'meaning'), rows)}" if rows else ""
 
 
@@ -175,21 +181,21 @@ def _calibrations(mission: Mission, instrument: Instrument) -> str:
         address = f"{mission.name}.{instrument.name}_calibration_{name}"
         columns = ", ".join(f"`{column}`" for column in dated[-1].frame.columns)
         rows.append((f"`{address}`", ", ".join(c.valid_from.isoformat() for c in dated), columns))
-    title = f"#### Calibrations of {mission.name}/{instrument.name}"
+    title = f"## Calibrations of {mission.name}/{instrument.name}"
     note = "Each is a table in SQL with the rows of all its dated files, and the column `valid_from`."
     return f"{title}\n\n{note}\n\n{_grid(('table', 'valid from', 'columns'), rows)}" if rows else ""
 
 
 def _assumed(mission: Mission, instrument: Instrument) -> str:
     rows = [(f"`{name}.csv`", reason) for name, reason in sorted(instrument.assumed.items())]
-    title = f"#### Assumed calibrations of {mission.name}/{instrument.name}"
+    title = f"## Assumed calibrations of {mission.name}/{instrument.name}"
     note = "Products that rest on them say so in their global attribute TEXT, and are not for delivery."
     return f"{title}\n\n{note}\n\n{_grid(('file', 'why it is an assumption'), rows)}" if rows else ""
 
 
 def _limits(mission: Mission, instrument: Instrument) -> str:
     rows = [(f"`{x.table}`", f"`{x.column}`", f"{x.low:g}", f"{x.high:g}", x.source) for x in instrument.limits]
-    title = f"#### Alarm limits of {mission.name}/{instrument.name}"
+    title = f"## Alarm limits of {mission.name}/{instrument.name}"
     return f"{title}\n\n{_grid(('table', 'column', 'low', 'high', 'source'), rows)}" if rows else ""
 
 
@@ -218,17 +224,25 @@ def _page(parts: Iterable[str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _store(path: Path, text: str | None) -> None:
+    """Write a page; without a text remove it."""
+    if text is None:
+        path.unlink()
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
 def main() -> None:
     """Write the pages, or with --check only compare them."""
     stale = stale_pages()
     checking = "--check" in sys.argv[1:]
     if not checking:
-        PAGES.mkdir(parents=True, exist_ok=True)
         texts = pages()
         for path in stale:
-            path.write_text(texts[path.name], encoding="utf-8")
+            _store(path, texts.get(str(path.relative_to(PAGES))))
     for path in stale:
-        print(f"{path.relative_to(CHECKOUT)}: {'out of date; run `make docs`' if checking else 'written'}")
+        print(f"{path.relative_to(CHECKOUT)}: {'out of date; run `make docs`' if checking else 'brought up to date'}")
     sys.exit(1 if checking and stale else 0)
 
 

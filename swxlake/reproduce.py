@@ -20,6 +20,7 @@ from exports.provenance import (
     calibrations_of,
     code_of,
     definitions_of,
+    known_calibrations,
     lineage,
     packages,
     release_of,
@@ -30,7 +31,7 @@ from ingest.arrivals import Arrivals
 from ingest.intake import take_in
 from lake.clock import utc_now
 from lake.definition_calibrations import read_calibrations
-from lake.definitions import Calibration, Definitions, Product, Table
+from lake.definitions import Calibration, Definitions, Instrument, Product, Table
 from lake.errors import ConfigurationError, ExportError, StorageError
 from lake.files import sha256_of
 from lake.ledger import new_run_id, release
@@ -111,37 +112,55 @@ def _as_recorded(lake: Lake, recorded: Recorded) -> Definitions:
 
     Where one of these files is lost, those of that name in missions/ stay.
     """
-    definitions, table = lake.definitions, recorded.table
-    mission, instrument = definitions.mission(table.mission), definitions.instrument(table)
+    definitions, mission = lake.definitions, lake.definitions.mission(recorded.table.mission)
     found = _calibrations(lake, recorded)
-    lost = {stem.rpartition("_")[0] for stem in recorded.made_from.calibrations if stem not in found}
-    ancestors = definitions.ancestors(table)
-    names = {n for t in ancestors for n in (*t.calibrations, *t.optional_calibrations, *t.axis_calibrations)} - lost
-    others = [c for c in instrument.calibrations if c.name not in names]
-    kept = (*others, *(c for c in found.values() if c.name in names))
-    instruments = {i.name: i for i in mission.instruments}
-    instruments[instrument.name] = instrument.model_copy(update={"calibrations": kept})
-    changed = mission.model_copy(update={"instruments": tuple(instruments.values())})
+    used: dict[str, set[str]] = {}
+    for t in definitions.ancestors(recorded.table):
+        names = {*t.calibrations, *t.optional_calibrations, *t.axis_calibrations}
+        used[t.instrument] = used.get(t.instrument, set()) | names
+    instruments = tuple(
+        _with_recorded(instrument, used.get(instrument.name, set()), recorded, found)
+        for instrument in mission.instruments
+    )
+    changed = mission.model_copy(update={"instruments": instruments})
     return replace(definitions, missions=tuple(changed if m is mission else m for m in definitions.missions))
 
 
+def _with_recorded(
+    instrument: Instrument, used: set[str], recorded: Recorded, found: dict[str, Calibration]
+) -> Instrument:
+    """An instrument with the recorded calibrations instead of all that have their names and are used."""
+    prefix = "" if instrument.name == recorded.table.instrument else f"{instrument.name}/"
+    keys = {key for key in recorded.made_from.calibrations if key.rpartition("/")[0] == prefix.rstrip("/")}
+    names = used - {key.removeprefix(prefix).rpartition("_")[0] for key in keys - found.keys()}
+    others = [c for c in instrument.calibrations if c.name not in names]
+    own = [found[key] for key in sorted(keys & found.keys()) if found[key].name in names]
+    return instrument.model_copy(update={"calibrations": (*others, *own)})
+
+
 def _calibrations(lake: Lake, recorded: Recorded) -> dict[str, Calibration]:
-    """The recorded calibrations that missions/ or the journal has, by file name without `.csv`."""
-    known = {(c.path.stem, c.sha256): c for c in lake.definitions.instrument(recorded.table).calibrations}
-    wanted, journal = recorded.made_from.calibrations, Journal(lake)
+    """The recorded calibrations that missions/ or the journal has, by key."""
+    known = known_calibrations(lake.definitions.mission(recorded.table.mission), recorded.table)
+    found, journal = {}, Journal(lake)
+    for key, sha256 in recorded.made_from.calibrations.items():
+        if (key, sha256) in known:
+            found[key] = known[key, sha256]
+        elif (content := archived_calibration(journal, sha256)) is not None:
+            found[key] = _read_back(key, content)
+    return found
+
+
+def _read_back(key: str, content: bytes) -> Calibration:
+    """A calibration from the bytes of its file."""
     with tempfile.TemporaryDirectory(prefix="swxlake-") as folder:
-        for stem, sha256 in wanted.items():
-            if (stem, sha256) not in known and (content := archived_calibration(journal, sha256)) is not None:
-                Path(folder, f"{stem}.csv").write_bytes(content)
-        archived = {c.path.stem: c for c in read_calibrations(Path(folder))}
-    return archived | {stem: known[stem, sha256] for stem, sha256 in wanted.items() if (stem, sha256) in known}
+        Path(folder, f"{key.rpartition('/')[2]}.csv").write_bytes(content)
+        return read_calibrations(Path(folder))[0]
 
 
 def _differences(definitions: Definitions, recorded: Recorded) -> list[str]:
     """What is not what the product was made with."""
     table, before = recorded.table, recorded.made_from
-    mission, instrument = definitions.mission(table.mission), definitions.instrument(table)
-    today = definitions_of(mission, instrument, recorded.product, lineage(definitions, table, recorded.day))
+    today = definitions_of(definitions, recorded.product, table, lineage(definitions, table, recorded.day))
     calibrations = calibrations_of(definitions, table, recorded.day)
     odd = {stem: sha256 for stem, sha256 in before.calibrations.items() if calibrations.get(stem) != sha256}
     found = [

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from lake.ledger import read_contents, read_ops, standing_checks
-from lake.store import Lake
+from lake.store import Lake, RawArchive
 from swxlake.outcome import Outcome
 
 SHOWN_DAYS = 14
@@ -23,6 +23,7 @@ def lake_status(lake: Lake) -> Outcome:
     if matrix:
         outcome.tables["table by day (the last days; ok, warn, fail, - none)"] = matrix
     outcome.problems += _unbalanced(files)
+    outcome.notes += _unread(lake, files)
     outcome.problems += _failed(lake)
     outcome.notes += _quarantined(quarantine)
     outcome.notes += _missing(read_ops(lake, "gaps"))
@@ -33,6 +34,12 @@ def lake_status(lake: Lake) -> Outcome:
 def _totals(files: pl.DataFrame) -> dict[str, int]:
     columns = ("bytes", "bytes_decoded", "bytes_quarantined", "packets", "duplicates")
     return {"raw_files": files.height, **{name: int(files[name].sum()) for name in columns}}
+
+
+def _unread(lake: Lake, files: pl.DataFrame) -> list[str]:
+    """Archived files that the books do not know: ingest has not seen them yet, or tables/ was lost."""
+    unread = RawArchive(lake).keys().keys() - set(files["receipt"])
+    return [f"{len(unread)} archived raw files are not in ops.files; run `swxlake night`"] if unread else []
 
 
 def _matrix(lake: Lake) -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ def pack(packet: Packet, values: Sequence[Value | Sequence[Value]], sequence_cou
     for field, value in zip(packet.fields, values, strict=True):
         items: Iterable[Value] = [value] if isinstance(value, int | float | str | bytes) else value
         bits += "".join(bits_of(field, item) for item in items)
-    return build_packet(packet.apids[0], bits, sequence_count, packet.version, packet.secondary_header)
+    return build_packet(packet.apids[0], bits, sequence_count, packet.version, packet.secondary_header or 0)
 
 
 def seal(packet: bytes, at: int) -> bytes:

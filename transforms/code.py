@@ -20,13 +20,15 @@ Transform = Callable[..., pl.LazyFrame | Iterator[pl.DataFrame]]
 
 
 def transform_of(table: Table) -> Transform:
-    """The function that makes a table: `l1_photon` of transforms/padre/meddea.py for `padre.meddea_l1_photon`."""
-    name = transform_module(table)
-    source(name)
-    function: Transform | None = getattr(importlib.import_module(name), table.descriptor, None)
+    """The function that makes a table: `l1_photon` of transforms/padre/meddea.py for `padre.meddea_l1_photon`, or its
+    `method`.
+    """
+    module, name = transform_module(table), table.method or table.descriptor
+    source(module)
+    function: Transform | None = getattr(importlib.import_module(module), name, None)
     if function is None:
-        path = name.replace(".", "/")
-        raise DefinitionError(f"{table.address}: {path}.py has no function {table.descriptor}. Write it.")
+        path = module.replace(".", "/")
+        raise DefinitionError(f"{table.address}: {path}.py has no function {name}. Write it.")
     return function
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From raw counts to physical values: polynomials, splines, and rebinning that loses no count."""
+"""From what was sent to physical values: curves and states of channels, and rebinning that loses no count."""
 
 from __future__ import annotations
 
@@ -22,57 +22,104 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Curve:
-    """A calibration curve: an expression from ADC counts to physical values, and the range where it holds."""
+    """A calibration curve: an expression from what was sent to physical values, and where it holds."""
 
-    adc_min: float
-    adc_max: float
+    inside: Callable[[pl.Expr], pl.Expr]
     values: Callable[[pl.Expr], pl.Expr]
 
 
 # ---- columns with `source` and `conversion` ------------------------------------------------------------------------
-def convert_columns(
-    frame: pl.LazyFrame, table: Table, polynomial: Calibration | None, spline: Calibration | None
-) -> pl.LazyFrame:
-    """The frame with every column of the table that has a `conversion`, in that column's unit.
+def convert_columns(frame: pl.LazyFrame, table: Table, *calibrations: Calibration | None) -> pl.LazyFrame:
+    """The frame with every column of the table that has a `source`, in that column's unit.
 
-    ADC counts of the column's `source` are converted with the row or rows of its channel. The channel is the column's
-    own name, or else its source, so that two columns may convert one source in two ways. Outside the calibrated range
-    the value is null and `quality_flag` gets adc_out_of_range; nothing is extrapolated. A null source stays null.
-    Raises: CalibrationError if the calibration lacks the channel or its rows make no curve.
+    What was sent is converted with the row or rows of its channel, in the calibration whose name ends in the kind of
+    conversion. The channel is the column's own name, or else its source, so that two columns may convert one source in
+    two ways. A column without `conversion` is a copy. Where a curve does not hold, the value is null and `quality_flag`
+    gets adc_out_of_range; nothing is extrapolated unless the calibration says so. A null source stays null.
+    Raises: CalibrationError if no calibration has the channel or its rows make no curve.
     """
-    columns = [column for column in table.columns if column.conversion]
-    if not columns:
-        return frame
-    converted = [_convert(column, polynomial if column.conversion == "polynomial" else spline) for column in columns]
+    given = [calibration for calibration in calibrations if calibration is not None]
+    copies = [pl.col(c.source).alias(c.name) for c in table.columns if c.source and not c.conversion]
+    converted = [_convert(column, given) for column in table.columns if column.conversion]
+    values = [*copies, *(value for value, _ in converted)]
+    if not converted:
+        return frame.with_columns(values) if values else frame
     outside = pl.any_horizontal(pl.lit(False), *(outside for _, outside in converted))
     flag = pl.when(outside).then(table.flag("adc_out_of_range")).otherwise(0).cast(pl.Int32)
-    return frame.with_columns(*(value for value, _ in converted), quality_flag=pl.col("quality_flag") | flag)
+    return frame.with_columns(*values, quality_flag=pl.col("quality_flag") | flag)
 
 
-def _convert(column: Column, calibration: Calibration | None) -> tuple[pl.Expr, pl.Expr]:
-    """The physical value, and whether the source is outside the calibrated range."""
-    if calibration is None:
+def _convert(column: Column, given: Sequence[Calibration]) -> tuple[pl.Expr, pl.Expr]:
+    """The physical value, and whether the source is outside the calibrated range, in any of its cells."""
+    curve = _curve(column, given)
+    source = pl.col(column.source or column.name)
+    if not column.is_list:
+        return _value(curve, source).alias(column.name), _outside(curve, source)
+    cells = source.list.eval(_value(curve, pl.element()))
+    return cells.alias(column.name), source.list.eval(_outside(curve, pl.element())).list.any().fill_null(value=False)
+
+
+def _value(curve: Curve, sent: pl.Expr) -> pl.Expr:
+    return pl.when(curve.inside(sent)).then(curve.values(sent))
+
+
+def _outside(curve: Curve, sent: pl.Expr) -> pl.Expr:
+    return sent.is_not_null() & ~curve.inside(sent)
+
+
+def _curve(column: Column, given: Sequence[Calibration]) -> Curve:
+    """The column's curve, from the first calibration of its kind that has its channel."""
+    kind = column.conversion or ""
+    of_kind = [calibration for calibration in given if column.is_converted_by(calibration.name)]
+    if not of_kind:
         raise CalibrationError(
-            f"column {column.name}: there is no {column.conversion} calibration for this day. "
+            f"column {column.name}: there is no {kind} calibration for this day. "
             "Name it under `calibrations` of the table and add its CSV."
         )
-    curve = _polynomial(column, calibration) if column.conversion == "polynomial" else _spline(column, calibration)
-    adc = pl.col(column.source or column.name)
-    inside = adc.is_between(curve.adc_min, curve.adc_max)
-    value = pl.when(inside).then(curve.values(adc.cast(pl.Float64)))
-    return value.alias(column.name), ~inside.fill_null(True)
+    for calibration in of_kind:
+        if (rows := _channel_rows(column, kind, calibration)) is not None:
+            return _KINDS[kind](rows, column, calibration)
+    raise CalibrationError(
+        f"{of_kind[0].path}: there is no channel {column.source} for column {column.name}. "
+        "Add its row or correct `source` in tables.yaml."
+    )
 
 
-def _polynomial(column: Column, calibration: Calibration) -> Curve:
-    """Sum of c_i adc^i for adc_min <= adc <= adc_max, from one row channel, adc_min, adc_max, c0, c1, ..."""
-    names = coefficient_names(calibration)
-    rows = calibration_rows(calibration, key=("channel",), numbers=("adc_min", "adc_max"), optional=names)
-    row = _of_channel(rows, column, calibration).row(0, named=True)
-    coefficients = [pl.lit(float(row[name] or 0), pl.Float64) for name in names]
-    if row["adc_min"] > row["adc_max"]:
-        low, high = row["adc_min"], row["adc_max"]
+def _channel_rows(column: Column, kind: str, calibration: Calibration) -> pl.DataFrame | None:
+    """The rows of a column's channel, checked; None if there are none."""
+    if kind == "polynomial":
+        numbers = ("adc_min", "adc_max", *coefficient_names(calibration))
+        rows = calibration_rows(calibration, key=("channel",), numbers=(), optional=numbers)
+    elif kind == "states":
+        rows = calibration_rows(calibration, key=("channel", "value"), numbers=("value",), words=("label",))
+    else:
+        rows = calibration_rows(calibration, key=("channel", "adc"), numbers=("adc", "value"))
+    found = (rows.filter(pl.col("channel") == channel) for channel in (column.name, column.source))
+    return next((rows for rows in found if len(rows)), None)
+
+
+def _polynomial(rows: pl.DataFrame, _: Column, calibration: Calibration) -> Curve:
+    """Sum of c_i adc^i for adc_min <= adc <= adc_max, from one row channel, adc_min, adc_max, c0, c1, ...
+
+    An empty bound is none.
+    """
+    row = rows.row(0, named=True)
+    low, high = row["adc_min"], row["adc_max"]
+    if low is not None and high is not None and low > high:
         raise CalibrationError(f"{calibration.path} ({row['channel']}): adc_min {low:g} > adc_max {high:g}. Swap them.")
-    return Curve(row["adc_min"], row["adc_max"], lambda adc: horner(adc, coefficients))
+    coefficients = [pl.lit(float(row[name] or 0), pl.Float64) for name in coefficient_names(calibration)]
+    return Curve(_between(low, high), lambda adc: horner(adc.cast(pl.Float64), coefficients))
+
+
+def _between(low: float | None, high: float | None) -> Callable[[pl.Expr], pl.Expr]:
+    """Whether a number is finite and lies between two bounds, themselves included; None is no bound."""
+
+    def inside(adc: pl.Expr) -> pl.Expr:
+        finite = adc.cast(pl.Float64).is_finite()
+        above = finite if low is None else finite & (adc >= low)
+        return above if high is None else above & (adc <= high)
+
+    return inside
 
 
 def horner(x: pl.Expr, coefficients: Sequence[pl.Expr]) -> pl.Expr:
@@ -80,42 +127,102 @@ def horner(x: pl.Expr, coefficients: Sequence[pl.Expr]) -> pl.Expr:
     return reduce(lambda value, coefficient: value * x + coefficient, reversed(coefficients))
 
 
-def _spline(column: Column, calibration: Calibration) -> Curve:
+def _spline(rows: pl.DataFrame, column: Column, calibration: Calibration) -> Curve:
     """Interpolating cubic spline with not-a-knot ends through rows channel, adc, value, in any order."""
-    rows = calibration_rows(calibration, key=("channel", "adc"), numbers=("adc", "value"))
-    points = _of_channel(rows, column, calibration)
-    adc = points["adc"].cast(pl.Float64)
-    if len(adc) < 4:
-        raise CalibrationError(f"{calibration.path}: channel {column.source} has {len(adc)} points. Give four or more.")
-    curve = make_interp_spline(adc.to_numpy(), points["value"].cast(pl.Float64).to_numpy(), k=3)
+    adc, values = _points(rows, column, calibration, 4, "four")
+    return _through(adc, rows, calibration, make_interp_spline(adc, values, k=3))
+
+
+def _linear(rows: pl.DataFrame, column: Column, calibration: Calibration) -> Curve:
+    """Straight lines from point to point of rows channel, adc, value; beyond the ends the outermost ones go on."""
+    adc, values = _points(rows, column, calibration, 2, "two")
+    slopes = np.diff(values) / np.diff(adc)
+
+    def line(x: Floats) -> Floats:
+        piece = np.clip(np.searchsorted(adc, x, side="right") - 1, 0, len(slopes) - 1)
+        return np.asarray(values[piece] + slopes[piece] * (x - adc[piece]), np.float64)
+
+    return _through(adc, rows, calibration, line)
+
+
+def _steps(rows: pl.DataFrame, column: Column, calibration: Calibration) -> Curve:
+    """The value of the point at or below, from rows channel, adc, value; below all of them that of the first."""
+    adc, values = _points(rows, column, calibration, 1, "one")
+
+    def step(x: Floats) -> Floats:
+        return np.asarray(values[np.maximum(np.searchsorted(adc, x, side="right") - 1, 0)], np.float64)
+
+    return _through(adc, rows, calibration, step)
+
+
+def _points(
+    rows: pl.DataFrame, column: Column, calibration: Calibration, least: int, least_word: str
+) -> tuple[Floats, Floats]:
+    if len(rows) < least:
+        raise CalibrationError(
+            f"{calibration.path}: channel {column.source} has {len(rows)} points. Give {least_word} or more."
+        )
+    return rows["adc"].cast(pl.Float64).to_numpy(), rows["value"].cast(pl.Float64).to_numpy()
+
+
+def _through(adc: Floats, rows: pl.DataFrame, calibration: Calibration, curve: Callable[[Floats], Floats]) -> Curve:
+    """A curve that holds from the first point to the last one, or everywhere if its rows say `extrapolate`."""
 
     def values(x: pl.Series) -> pl.Series:
         return pl.Series(curve(x.to_numpy()), dtype=pl.Float64)
 
-    return Curve(adc[0], adc[-1], lambda x: x.map_batches(values, return_dtype=pl.Float64, is_elementwise=True))
-
-
-def _of_channel(rows: pl.DataFrame, column: Column, calibration: Calibration) -> pl.DataFrame:
-    for channel in (column.name, column.source):
-        found = rows.filter(pl.col("channel") == channel)
-        if len(found):
-            return found
-    raise CalibrationError(
-        f"{calibration.path}: there is no channel {column.source} for column {column.name}. "
-        "Add its row or correct `source` in tables.yaml."
+    inside = _between(None, None) if _extrapolates(rows, calibration) else _between(adc[0], adc[-1])
+    return Curve(
+        inside,
+        lambda x: x.cast(pl.Float64).map_batches(values, return_dtype=pl.Float64, is_elementwise=True),
     )
+
+
+def _extrapolates(rows: pl.DataFrame, calibration: Calibration) -> bool:
+    """True if the cells `extrapolate` of a channel are true or 1; empty ones and a missing column mean no."""
+    if "extrapolate" not in rows.columns:
+        return False
+    said = {str(cell).lower() for cell in rows["extrapolate"].to_list()}
+    if said <= {"true", "1", "1.0"}:
+        return True
+    if said <= {"false", "0", "0.0", "none"}:
+        return False
+    raise CalibrationError(
+        f"{calibration.path} ({rows['channel'][0]}): extrapolate is not the same true or false in all rows of the "
+        "channel. Make them equal."
+    )
+
+
+def _states(rows: pl.DataFrame, _: Column, calibration: Calibration) -> Curve:
+    """The label of a value, from rows channel, value, label; a value without a row has none."""
+    if not rows["value"].dtype.is_integer():
+        raise CalibrationError(f"{calibration.path} ({rows['channel'][0]}): a value is no whole number. Correct it.")
+    known, labels = rows["value"].cast(pl.Int64), rows["label"].cast(pl.String)
+
+    def values(sent: pl.Expr) -> pl.Expr:
+        return sent.cast(pl.Int64).replace_strict(known, labels, default=None, return_dtype=pl.String)
+
+    return Curve(lambda sent: sent.cast(pl.Int64).is_in(known.implode()), values)
+
+
+_KINDS = {"polynomial": _polynomial, "spline": _spline, "linear": _linear, "steps": _steps, "states": _states}
 
 
 # ---- calibration files ---------------------------------------------------------------------------------------------
 def calibration_rows(
-    calibration: Calibration, key: tuple[str, ...], numbers: tuple[str, ...], optional: tuple[str, ...] = ()
+    calibration: Calibration,
+    key: tuple[str, ...],
+    numbers: tuple[str, ...],
+    optional: tuple[str, ...] = (),
+    words: tuple[str, ...] = (),
 ) -> pl.DataFrame:
     """The rows of a calibration, sorted by `key`, each key there once.
 
-    Cells of `numbers` are numbers; cells of `optional` are numbers or empty. Raises: CalibrationError if not so.
+    Cells of `numbers` are numbers; cells of `optional` are numbers or empty; cells of `words` are not empty.
+    Raises: CalibrationError if not so.
     """
     frame = calibration.frame
-    for name in (*key, *numbers, *optional):
+    for name in (*key, *numbers, *optional, *words):
         problem = _column_problem(frame, name, number=name in (*numbers, *optional), empty=name in optional)
         if problem:
             raise CalibrationError(f"{calibration.path} ({name}): {problem}")

@@ -18,7 +18,7 @@ from heapq import heappop, heappush
 from lake.definitions import Table
 from lake.labels import Labels
 from lake.ledger import Contents, fingerprint, read_contents
-from lake.margins import PLANNED
+from lake.margins import PLANNED, days_within
 from lake.store import Lake
 
 TableDay = tuple[str, date]
@@ -125,7 +125,7 @@ class Planner:
         forced = wish.forced or ("table made anew" if anew else None)
         present = self._days(self.contents.known, set(labels.inputs.values()))
         if table.margins:  # a neighbour's rows may reach over midnight: the end of a packet's samples, for example
-            present |= {day + timedelta(days=step) for day in present for step in (-1, 1)}
+            present |= {day + timedelta(days=step) for day in present for step in _reach(table)}
         # A day that lost its inputs is still built, to nothing: its old rows must not stay.
         stale = self._days(self.contents.runs, {table.address}) | set(there.files)
         days = present | stale if wish.days is None or anew else (present | stale) & wish.days
@@ -182,6 +182,13 @@ class Planner:
     @staticmethod
     def _days(known: Iterable[TableDay], addresses: set[str]) -> set[date]:
         return {day for address, day in known if address in addresses}
+
+
+def _reach(table: Table) -> range:
+    """Distances in days, from a day with rows, of the days that may see some of them."""
+    before = max(days_within(before) for before, _ in table.margins.values())
+    after = max(days_within(after) for _, after in table.margins.values())
+    return range(-after, before + 1)
 
 
 class Schedule:

@@ -16,9 +16,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.torture.mutations import packet_bytes, places, split
-from ingest import l0
+from ingest import rows
 from ingest.ccsds import scan_packets
-from ingest.l0 import Decoded, FileDecoder
+from ingest.l0 import PacketDecoder
+from ingest.rows import Decoded, RowWriter
 from lake.config import CHECKOUT
 from lake.definition_files import read_definitions
 from lake.definitions import Table
@@ -60,9 +61,9 @@ class MemoryDecoder:
         self.opened.clear()
         receipt = Receipt("x", "0" * 64, len(data), "", "", self.mission.name, self.instrument.name, "2024-09-16")
         decoded = Decoded(receipt, l0_definition(self.mission, self.instrument))
-        with ExitStack() as stack, mock.patch.object(l0, "day_files", self._day_files):
+        with ExitStack() as stack, mock.patch.object(rows, "day_files", self._day_files):
             lake = Lake(Path("nowhere"), self.definitions)
-            decoder = FileDecoder(lake, self.mission, self.instrument, decoded, stack)
+            decoder = PacketDecoder(RowWriter(lake, self.mission, self.instrument, decoded, stack))
             for chunk in scan_packets(io.BytesIO(data), self.instrument.packets):
                 decoder.add(chunk)
         at: defaultdict[int, bytes] = defaultdict(bytes)

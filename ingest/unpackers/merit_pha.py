@@ -20,9 +20,8 @@ from ingest.unpack import Column
 from ingest.unpackers import Extra
 from lake.clock import NS
 from lake.errors import DefinitionError
-from lake.packet_definitions import Packet, PacketField
+from lake.packet_definitions import HEADER_BITS, Packet, PacketField
 
-HEADER_BITS = 48
 OFFSET = "t_offset"  # its full range is one second
 
 

@@ -134,8 +134,9 @@ def test_damage_and_impossible_clocks_make_one_night_end_with_1_and_are_counted(
     night = swxlake("night", "--inbox", inbox, "--root", root, "--json")
     assert night.code == 1
     assert night.json["problems"] == [
-        f"{MIXED_FILE}: 5 bytes at offset 0 quarantined as JUNK",
-        f"{MIXED_FILE}: 40 bytes at offset 45 quarantined as CHECKSUM",
+        f"{MIXED_FILE}: 5 bytes at offset 0 quarantined as JUNK (no packet starts here)",
+        f"{MIXED_FILE}: 40 bytes at offset 45 quarantined as CHECKSUM "
+        "(XOR of the 16-bit words of the packet of APID 163 is not 0)",
     ]
     assert "2 packets have an impossible clock; kept in L0, left out of L1" in night.json["notes"]
     assert published(night) == ["l1-housekeeping"]
@@ -168,7 +169,7 @@ def test_a_refused_name_ends_with_1_until_the_file_is_gone(lake_copy: Path) -> N
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        pytest.param("PADRESP13_250503042550.DAT", "its instrument defines no packets", id="no definition"),
+        pytest.param("PADRESP160_250503042550.DAT", "offset 0 quarantined as NO_DEFINITION", id="no definition"),
         pytest.param(MIXED_FILE, "same name, other bytes; both kept, this is revision 2", id="revision"),
         pytest.param("padreMDU8_240916122959.dat", "1 bytes at offset 0 quarantined as JUNK", id="junk"),
     ],
@@ -228,7 +229,7 @@ def test_a_failed_check_stops_the_export_of_its_product_and_nothing_else(
         (["night", "--inbx", "x"], r"No such option: --inbx.* See `swxlake night --help`\."),
         (["ingest"], r"Missing argument 'paths'\. See `swxlake ingest --help`\."),
         (["simulate", "padre"], r"Missing option '--day'\. See `swxlake simulate --help`\."),
-        (["simulate", "venus", "--day", DAY, "--out", "x"], r"venus: has no simulator\. Use one of hermes/eea, "),
+        (["simulate", "venus", "--day", DAY, "--out", "x"], r"venus: is not defined\. Use one of hermes/eea, "),
         (["check", "--day", "2024-13-01"], r"'2024-13-01' is no day\. Write it as 2024-09-16\."),
         *(
             (["check", option, ""], r"'' is no day\. Write it as 2024-09-16\.")

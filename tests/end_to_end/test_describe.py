@@ -9,7 +9,7 @@ import pytest
 
 from lake.store import Lake
 from swxlake.describe import describe_day, describe_table
-from swxlake.reference import dictionary_text
+from swxlake.reference import dictionary_pages
 from tests.toy import DAY, L0, L1, QL, toy_lake, write_missions
 
 PART = (
@@ -69,7 +69,7 @@ def test_the_lake_s_own_tables_rest_on_nothing(lake: Lake) -> None:
 
 
 def test_the_dictionary_tells_the_same(lake: Lake) -> None:
-    text = dictionary_text(lake.definitions)
+    text = dictionary_pages(lake.definitions)["toy_box.md"]
     assert "Status: assumed. No document was seen." in text
     assert "| `gain_20240101.csv` | As of its sister. |" in text
     assert "| `spare_20240101.csv` | Guessed. |" in text
@@ -82,6 +82,6 @@ def test_the_dictionary_names_the_cells_of_a_vector(tmp_path: Path) -> None:
     path = write_missions(tmp_path / "missions") / "toy/box/tables.yaml"
     path.write_text(path.read_text().replace("first: 0, step: 1, type: int16", "labels: [left, right]"))
     lake = toy_lake(tmp_path)
-    assert "`part`: 2 cells named `left`, `right`, Part" in dictionary_text(lake.definitions)
+    assert "`part`: 2 cells named `left`, `right`, Part" in dictionary_pages(lake.definitions)["toy_box.md"]
     (axis,) = describe_table(lake, lake.definitions.tables[L1]).tables["axes"]
     assert axis["values"] == "left, right"

@@ -88,7 +88,9 @@ def test_a_stage_alone_after_a_clock_change_waits_for_level_0_and_empties_nothin
     assert rows(changed, L1) == before
 
 
-@pytest.mark.parametrize("command", [["status"], ["transform"], ["check"], ["export"], ["describe", L1]])
+@pytest.mark.parametrize(
+    "command", [["status"], ["transform"], ["check"], ["export"], ["describe", f"{L1}@2024-09-16"]]
+)
 def test_a_mistyped_root_is_no_lake_and_is_not_made(
     tmp_path: Path, command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,11 +14,12 @@ import pytest
 from ingest import commit, intake, l0
 from ingest.arrivals import Arrivals
 from ingest.intake import pending_files, take_in
-from ingest.l0 import Decoded
 from ingest.landing import land
+from ingest.rows import Decoded
 from lake import code, tables
 from lake.errors import ConfigurationError, StorageError
 from lake.ledger import (
+    _decoding_code,
     current_contents,
     decoded_contents,
     l0_definition,
@@ -26,7 +27,9 @@ from lake.ledger import (
     read_contents,
     read_ops,
 )
+from lake.packet_definitions import Condition, Packet
 from lake.reading import table_id
+from lake.source_definitions import Transport
 from lake.store import Journal, Lake, RawArchive, Receipt
 from lake.tables import append_ops, make_anew
 from tests.ingest.taken import never_committed, rebuilt, state
@@ -169,6 +172,25 @@ def test_the_code_that_unpacks_is_part_of_the_definition(module: str, monkeypatc
     monkeypatch.undo()
     code.forget()
     assert l0_definition(PADRE, MEDDEA) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "module"),
+    [
+        ({"transports": (Transport(prefix="1acffc1d"),)}, "ingest.markers"),
+        ({"packets": (Packet(name="a", apids=(1,), fields=(), max_bytes=7, segmented=True),)}, "ingest.segments"),
+        ({"packets": (Packet(name="a", apids=(1,), fields=(), max_bytes=7, when=(Condition(field="a", value=1),)),)},
+         "ingest.variants"),
+    ],
+)  # fmt: skip
+def test_only_those_who_use_it_depend_on_the_code_of_transports_parts_and_conditions(
+    change: dict[str, Any], module: str
+) -> None:
+    modules = {name for name, _ in _decoding_code(MEDDEA.model_copy(update=change))}
+    assert module in modules
+    plain = {name for name, _ in _decoding_code(MEDDEA)}
+    assert module not in plain
+    assert not plain & {"ingest.ccsds", "ingest.resync"}
 
 
 # ---- what is left behind ---------------------------------------------------------------------------------------------

@@ -185,6 +185,6 @@ def test_the_ends_of_runs_tell_the_gaps_that_all_packets_tell(
         table = lake.definitions.tables[name]
         days = stored_days(lake, table)
         plain = find_gaps(scan(lake, table, days).select(gaps.COLUMNS)).collect()
-        found = gaps._gaps(lake, table, days, set(days))
+        found = gaps._gaps(lake, [table], {name: days}, set(days))
         order = ["apid", "end_time", "missing"]
         assert found.sort(order).rows() == plain.sort(order).rows()

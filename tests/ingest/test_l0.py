@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ingest import l0
+from ingest import transport
 from ingest.ccsds import scan_packets
 from ingest.intake import Intake
 from ingest.l0 import contradicted
@@ -152,7 +152,7 @@ def test_junk_before_between_and_after_packets_is_quarantined_and_they_are_decod
     intake = taken(lake, b"\xff" * 90, HK0, b"junk!", HK1, HK2, b"\x01" * 10)
     assert counts(lake) == [0, 1, 2]
     assert quarantined(lake) == [(0, 90, "JUNK"), (130, 5, "JUNK"), (215, 10, "JUNK")]
-    assert [stretch[1:] for stretch in intake.quarantined] == [("JUNK", 0, 90), ("JUNK", 130, 5), ("JUNK", 215, 10)]
+    assert [stretch[1:4] for stretch in intake.quarantined] == [("JUNK", 0, 90), ("JUNK", 130, 5), ("JUNK", 215, 10)]
 
 
 def test_a_packet_cut_off_at_the_end_is_quarantined(lake: Lake) -> None:
@@ -216,7 +216,7 @@ def test_where_chunks_are_cut_changes_nothing(tmp_path: Path, monkeypatch: pytes
     for size in (None, 997, 64, 1):
         lake = empty_lake(tmp_path / f"lake_{size}")
         scan = scan_packets if size is None else partial(scan_packets, chunk_bytes=size)
-        monkeypatch.setattr(l0, "scan_packets", scan)
+        monkeypatch.setattr(transport, "scan_packets", scan)
         taken(lake, *file)
         tables = [rows(lake, table) for table in ("l0_photon", "l0_photon_packet", "l0_housekeeping")]
         found[size] = ([table.rows() for table in tables], quarantined(lake))
@@ -273,5 +273,12 @@ NEAR, FAR = 10**9, 100 * 10**9
 def test_a_time_is_wrong_if_the_packets_before_and_after_agree_on_another(
     times: list[int], counts: list[int], apids: list[int], lone: list[bool]
 ) -> None:
-    arrays = (np.array(values, np.int64) for values in (times, counts, apids))
+    arrays = (np.array(values, np.int64) for values in (times, counts, apids, [1] * len(times)))
     assert contradicted(*arrays).tolist() == lone
+
+
+def test_packets_in_parts_follow_each_other_by_the_counts_of_their_parts() -> None:
+    times, counts, segments = (np.array(v, np.int64) for v in ([0, FAR, 2 * NEAR], [16_381, 2, 4], [5, 2, 1]))
+    apids = np.full(3, 9, np.int64)
+    assert contradicted(times, counts, apids, segments).tolist() == [False, True, False]
+    assert contradicted(times, counts, apids, segments * 0 + 1).tolist() == [False] * 3

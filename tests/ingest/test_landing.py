@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -20,7 +21,19 @@ from lake.errors import StorageError
 from lake.files import sha256_of
 from lake.ledger import read_ops
 from lake.store import Lake, RawArchive
-from tests.meddea import CHECKOUT, MIXED_FILE, NOON, NOW, PHOTON_FILE, drop, empty_lake, housekeeping, rows, take
+from tests.meddea import (
+    CHECKOUT,
+    MISSIONS,
+    MIXED_FILE,
+    NOON,
+    NOW,
+    PHOTON_FILE,
+    drop,
+    empty_lake,
+    housekeeping,
+    rows,
+    take,
+)
 
 PACKETS = housekeeping(0) + housekeeping(1, NOON + 5)
 
@@ -98,7 +111,13 @@ def test_temporary_files_and_indexes_are_passed_over(lake: Lake, inbox: Path) ->
 
 
 @pytest.mark.parametrize("name", ["PADRESP13_250503042550.DAT", "padre_get_OBC_0_Data_1761872211189_1762025056586.csv"])
-def test_files_of_instruments_without_definitions_are_archived_and_refused(lake: Lake, inbox: Path, name: str) -> None:
+def test_files_of_instruments_without_definitions_are_archived_and_refused(
+    tmp_path: Path, inbox: Path, name: str
+) -> None:
+    missions = shutil.copytree(MISSIONS, tmp_path / "missions")
+    for instrument in ("sharp", "craft"):
+        shutil.rmtree(missions / "padre" / instrument)
+    lake = empty_lake(tmp_path / "lake", missions)
     drop(inbox, name, b"bytes of tomorrow")
     result = take(lake, inbox)
     assert result.undefined == [name]

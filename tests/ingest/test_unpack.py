@@ -115,13 +115,73 @@ def test_unsigned_64_bit_numbers_that_no_column_can_hold_are_reported() -> None:
     assert_array_equal(result.columns["y"], [7, 7])
 
 
-def test_texts_are_ascii_and_bytes_keep_their_zeros() -> None:
+def test_texts_are_utf_8_and_bytes_keep_their_zeros() -> None:
     packet = _packet(_field("s", "str", 32), _field("b", "bytes", 24), _field("n", "str", 16, shape=(2,)))
     packets = [pack(packet, ["ab", b"\x01\0\0", ["xy", "z"]]), pack(packet, ["a\xe9cd", b"\0\0\0", ["", "q"]])]
     columns = _unpack(packet, packets).columns
     assert columns["s"].tolist() == ["ab", "a\ufffdcd"]  # type: ignore[union-attr]
     assert [bytes(value) for value in columns["b"]] == [b"\x01\0\0", b"\0\0\0"]  # type: ignore[union-attr]
     assert columns["n"].tolist() == [["xy", "z"], ["", "q"]]  # type: ignore[union-attr]
+
+
+def test_letters_of_two_bytes_are_one_letter() -> None:
+    packet = _packet(_field("s", "str", 32), _field("n"), _field("t", "str", 8, length_field="n"))
+    octets = ["zé\0".encode(), b"\x02", "é".encode()]
+    packets = [build_packet(5, "".join(f"{octet:08b}" for octet in b"".join(octets)))]
+    columns = _unpack(packet, packets).columns
+    assert columns["s"].tolist() == ["zé"]  # type: ignore[union-attr]
+    assert columns["t"].tolist() == ["é"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("bits", [24, 40, 48, 56])
+@pytest.mark.parametrize("kind", ["uint", "int"])
+@pytest.mark.parametrize("bit", [0, 3])
+def test_the_least_significant_of_any_number_of_bytes_may_come_first(bits: int, kind: str, bit: int) -> None:
+    pad = [_field("pad", "fill", bit)] if bit else []
+    value = 2 ** (bits - 1) - 0x0102 if kind == "uint" else -0x0102
+    packet = _packet(
+        *pad,
+        _field("x", kind, bits, byte_order="little"),
+        _field("n"),
+        _field("y", kind, bits, byte_order="little", length_field="n"),
+    )
+    packets = [pack(packet, [*([0] * len(pad)), value, 2, [value, 1]])] * 3
+    columns = _unpack(packet, packets).columns
+    assert_array_equal(columns["x"], [value] * 3)
+    assert_array_equal(columns["y"].values, [value, 1] * 3)  # type: ignore[union-attr]
+
+
+def test_a_length_may_be_given_in_bits() -> None:
+    packet = _packet(_field("n"), _field("x", bits=16, length_field="n", length_bits=(8, -16)), _field("y"))
+    bodies = [(n, n - 2) for n in (2, 4, 8)]
+    packets = [pack(packet, [n, [7] * (size // 2), 9]) for n, size in bodies]
+    result = _unpack(packet, packets)
+    assert not result.short.any()
+    assert result.columns["x"].counts.tolist() == [0, 1, 3]  # type: ignore[union-attr]
+    assert_array_equal(result.columns["y"], [9, 9, 9])
+
+
+def test_a_length_that_is_no_whole_number_of_items_or_too_long_for_any_packet_is_bad() -> None:
+    fields = (_field("n", "int", 64), _field("x", bits=16, length_field="n", length_bits=(8, 0)))
+    packet = _packet(*fields)
+    numbers = [2, 3, -2, 2**61 + 2, -(2**63), 2**63 - 1]  # 2**61 + 2 times 8 wraps around to 16
+    packets = [build_packet(5, f"{n % 2**64:064b}" + "0" * 16) for n in numbers]
+    assert _unpack(packet, packets).short.tolist() == [False, *[True] * 5]
+    plain = _packet(fields[0], _field("x", bits=16, length_field="n"))
+    wrapping = [1, 2**60 + 1, 2**63 - 1]
+    packets = [build_packet(5, f"{n:064b}" + "0" * 16) for n in wrapping]
+    assert _unpack(plain, packets).short.tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize("variable", [False, True])
+def test_bytes_behind_the_last_field_do_not_fit_a_plan_for_whole_packets(variable: bool) -> None:
+    counted = _field("x", bits=3, length_field="n") if variable else _field("x", bits=3)
+    packet = _packet(_field("n"), counted)
+    packets = [build_packet(5, f"{1:08b}" + "0" * bits) for bits in (8, 16)]
+    lengths = np.array([8, 9])
+    for whole, short in ((False, [False, False]), (True, [False, True])):
+        plan = compile_plan(packet, whole)
+        assert unpack(plan, b"".join(packets), np.array([0, 8]), lengths).short.tolist() == short
 
 
 def test_two_dimensional_arrays_are_flat_in_row_major_order() -> None:

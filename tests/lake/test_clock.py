@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from fractions import Fraction
+from math import floor
 
 import numpy as np
+import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest.unpack import compile_plan, unpack
 from lake.clock import (
     DAY_NS,
     NS,
@@ -17,6 +21,8 @@ from lake.clock import (
     day_bounds,
     day_number,
     met_from_tt2000,
+    possible,
+    rounded_ns,
     tt2000_from_met,
     tt2000_from_unix_ns,
     tt2000_of_day,
@@ -24,7 +30,8 @@ from lake.clock import (
 )
 from lake.definitions import ValidTime
 from lake.leap_seconds import LEAP_SECONDS
-from lake.packet_definitions import Clock
+from lake.packet_definitions import Clock, Packet, PacketField
+from tests.packets import pack
 
 # Inserted seconds: the second before each of these days is 23:59:60. 1972-01-01 begins the system.
 LEAP_DAYS = [date.fromisoformat(day) for day, _ in LEAP_SECONDS[1:]]
@@ -182,7 +189,164 @@ def test_only_times_of_the_mission_and_possible_ticks_are_believed() -> None:
     start, stop = tt2000_of_day(valid.start), tt2000_of_day(valid.stop)
     times = np.array([start - 1, start, stop - 1, stop], np.int64)
     ticks = np.array([0, 0, 19_999_999, 0], np.int64)
-    assert believable(clock("leap"), valid, times, ticks).tolist() == [False, True, True, False]
-    assert believable(clock("leap"), valid, times, None).tolist() == [False, True, True, False]
-    assert believable(clock("leap"), valid, times, ticks + 20_000_000).tolist() == [False] * 4
-    assert believable(clock("leap"), valid, times, ticks - 1).tolist() == [False, False, True, False]
+
+    def believed(fine: npt.NDArray[np.int64] | None) -> list[bool]:
+        return believable(clock("leap"), valid, times, (times * 0, fine, None)).tolist()
+
+    assert believed(ticks) == [False, True, True, False]
+    assert believed(None) == [False, True, True, False]
+    assert believed(ticks + 20_000_000) == [False] * 4
+    assert believed(ticks - 1) == [False, False, True, False]
+
+
+def test_seconds_that_would_wrap_to_a_time_of_the_mission_are_not_believed() -> None:
+    valid = ValidTime(start=date(2024, 1, 1), stop=date(2050, 1, 1))
+    # 2**55 turns of a billion nanoseconds are a whole number of 64-bit ranges.
+    coarse = np.array([800_000_000, 800_000_000 + 2**55, -(2**63), 2**32], np.int64)
+    times = tt2000_from_met(clock("leap"), coarse, None)
+    assert times[0] == times[1]
+    assert believable(clock("leap"), valid, times, (coarse, None, None)).tolist() == [True, False, False, False]
+    assert possible(clock("leap"), np.array([2**32 - 1, -(2**32) + 1])).all()
+
+
+# ---- CUC and CDS (CCSDS 301.0-B-4) ---------------------------------------------------------------------------------
+def cuc(fine_octets: int) -> Clock:
+    """An unsegmented time code with so many octets of fine time, counting SI seconds from 2000-01-01."""
+    fine = {"fine": "fine", "fine_ticks_per_second": 256**fine_octets} if fine_octets else {}
+    return Clock.model_validate({"epoch": "2000-01-01T00:00:00", "policy": "leap", "coarse": "coarse", **fine})
+
+
+def cds(below_ms: int) -> Clock:
+    """A day-segmented time code from 1958-01-01, with so many decimal places below a millisecond."""
+    fine = {"fine": "below", "fine_ticks_per_second": 1000 * 10**below_ms} if below_ms else {}
+    return Clock.model_validate(
+        {
+            "epoch": "1958-01-01T00:00:00",
+            "policy": "posix",
+            "days": "day",
+            "coarse": "ms",
+            "coarse_ticks_per_second": 1000,
+            **fine,
+        }
+    )
+
+
+def only(value: int) -> npt.NDArray[np.int64]:
+    return np.array([value], np.int64)
+
+
+@pytest.mark.parametrize(
+    ("octets", "fine", "ns"),
+    [
+        (1, 0x80, 500_000_000),
+        (1, 0xFF, 996_093_750),
+        (2, 0x0001, 15_259),  # 15258.79 ns
+        (2, 0xFFFF, 999_984_741),
+        (3, 0x000001, 60),  # 59.6 ns
+        (3, 0xC00000, 750_000_000),
+        (3, 0xFFFFFF, 999_999_940),
+        (4, 0x8000_0000, 500_000_000),
+        (4, 0x0000_0005, 1),  # 1.16 ns
+        (5, 0xFF_FFFF_FFFF, 1_000_000_000),
+        (5, 0x40_0000_0000, 250_000_000),
+        (6, 0xC000_0000_0000, 750_000_000),
+        (7, 0xFF_FFFF_FFFF_FFFF, 1_000_000_000),
+        (7, 0x40_0000_0000_0000, 250_000_000),
+    ],
+)
+def test_a_cuc_time_counts_octets_of_a_second(octets: int, fine: int, ns: int) -> None:
+    # The leap second 2016-12-31T23:59:60 is 6210 days and 4 leap seconds after 2000-01-01T00:00:00 UTC.
+    found = tt2000_from_met(cuc(octets), only(6210 * 86_400 + 4), only(fine))
+    assert found.tolist() == [536_500_869_184_000_000 - NS + ns]
+
+
+@given(st.sampled_from([3, 7, 1000, 32_768, 20_000_000, 10**9, 256**4, 10**12, 256**5, 256**6, 256**7]), st.data())
+def test_ticks_are_rounded_to_the_nearest_nanosecond(per_second: int, data: st.DataObject) -> None:
+    ticks = data.draw(st.integers(0, per_second - 1))
+    exact = Fraction(ticks * NS, per_second)
+    assert int(rounded_ns(only(ticks), per_second)[0]) == floor(exact + Fraction(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("below_ms", "below", "ns"),
+    [
+        (0, None, 0),
+        (3, 999, 999_000),
+        (9, 999_999_999, 1_000_000),
+        (9, 1_499, 1),
+        (9, 1_500, 2),
+        (9, 123_456_000, 123_456),
+    ],
+)
+def test_a_cds_time_has_days_milliseconds_and_what_is_below(below_ms: int, below: int | None, ns: int) -> None:
+    # 2026-01-01 is day 24837 from 1958-01-01: 68 years of which 17 are leap years.
+    assert 68 * 365 + 17 == 24_837
+    fine = None if below is None else only(below)
+    found = tt2000_from_met(cds(below_ms), only(43_200_123), fine, only(24_837))
+    assert found.tolist() == [820_497_669_184_000_000 + 43_200_123_000_000 + ns]
+    valid = ValidTime(start=date(2020, 1, 1), stop=date(2030, 1, 1))
+    assert believable(cds(below_ms), valid, found, (only(43_200_123), fine, only(24_837))).all()
+
+
+def test_what_is_below_a_millisecond_fills_it_and_no_more() -> None:
+    valid = ValidTime(start=date(2020, 1, 1), stop=date(2030, 1, 1))
+    for places, most in ((3, 999), (9, 999_999_999)):
+        times = tt2000_from_met(cds(places), only(0), only(most), only(24_837))
+        assert believable(cds(places), valid, times, (only(0), only(most), only(24_837))).all()
+        assert not believable(cds(places), valid, times, (only(0), only(most + 1), only(24_837))).any()
+
+
+def test_a_cds_time_beyond_its_day_or_its_days_is_not_believed() -> None:
+    valid = ValidTime(start=date(2024, 1, 1), stop=date(2050, 1, 1))
+    ms = np.array([0, 86_399_999, 86_400_000, 1000 + 2**31, -1, 1000], np.int64)
+    days = np.array([24_837] * 5 + [24_700 + 2**23], np.int64)
+    times = tt2000_from_met(cds(0), ms, None, days)
+    assert believable(cds(0), valid, times, (ms, None, days)).tolist() == [True, True, False, False, False, False]
+    assert possible(cds(0), only(0), None, only(65_535)).all()
+
+
+def test_a_cuc_time_from_the_epoch_of_the_standard_counts_tai() -> None:
+    # 1958-01-01 TAI; UTC is 10 s behind TAI before 1972 here, and 37 s behind in 2026.
+    level_1 = cuc(2).model_copy(update={"epoch": "1957-12-31T23:59:50"})
+    found = tt2000_from_met(level_1, only(24_837 * 86_400 + 37), only(0))
+    assert found.tolist() == [tt2000_of_day(date(2026, 1, 1))]
+
+
+@pytest.mark.parametrize("bits", [16, 24])
+def test_a_secondary_header_with_a_cds_time_is_read_as_plain_fields(bits: int) -> None:
+    widths = {"preamble": 8, "day": bits, "ms": 32, "below": 16}
+    fields = tuple(PacketField(name=name, kind="uint", bits=width) for name, width in widths.items())
+    packet = Packet(name="timed", apids=(9,), fields=fields, max_bytes=32, secondary_header=1)
+    # 65,536 days reach to 2137-06-06; 24 bits of days go on from there.
+    day = 24_837 if bits == 16 else 65_600
+    values = {"preamble": 0x40, "day": day, "ms": 1_500, "below": 250}
+    octets = pack(packet, list(values.values()))
+    columns = unpack(compile_plan(packet), octets, only(0), only(len(octets))).columns
+    ms, below, days = (np.asarray(columns[name]).astype(np.int64) for name in ("ms", "below", "day"))
+    midnight = tt2000_of_day(date(1958, 1, 1) + timedelta(days=day))
+    assert tt2000_from_met(cds(3), ms, below, days).tolist() == [midnight + NS + 500_250_000]
+
+
+@pytest.mark.oracle
+@given(st.integers(5_200, 25_600), st.integers(0, 86_399_999), st.integers(0, 999))  # 1972 to 2028
+@settings(max_examples=60)
+def test_cds_times_are_those_of_astropy(days: int, ms: int, us: int) -> None:
+    from astropy.time import Time  # type: ignore[import-untyped]  # noqa: PLC0415  slow to import
+
+    day = (date(1958, 1, 1) + timedelta(days=days)).isoformat()
+    midnight = Time(day, scale="utc")
+    since = midnight.tt - Time("2000-01-01T12:00:00", scale="tt")
+    theirs = int(since.jd1) * DAY_NS + round(since.jd2 * DAY_NS) + ms * 1_000_000 + us * 1000
+    assert abs(int(tt2000_from_met(cds(3), only(ms), only(us), only(days))[0]) - theirs) < 1000
+
+
+@pytest.mark.oracle
+@given(st.integers(0, 900_000_000), st.integers(0, 2**24 - 1))
+@settings(max_examples=60)
+def test_cuc_times_are_those_of_astropy(coarse: int, fine: int) -> None:
+    from astropy.time import Time, TimeDelta  # type: ignore[import-untyped]  # noqa: PLC0415  slow to import
+
+    theirs = Time("2000-01-01", scale="utc").tai + TimeDelta(coarse, fine / 2**24, format="sec", scale="tai")
+    since = theirs.tt - Time("2000-01-01T12:00:00", scale="tt")
+    exact = int(since.jd1) * DAY_NS + round(since.jd2 * DAY_NS)
+    assert abs(int(tt2000_from_met(cuc(3), only(coarse), only(fine))[0]) - exact) < 1000

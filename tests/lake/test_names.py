@@ -465,3 +465,8 @@ def test_ambiguous_rules_are_no_rules(change, complaint):
     facts = yaml.safe_load(FILES["hermes"].read_text())
     with pytest.raises(ValidationError, match=complaint):
         NameRules.model_validate({**facts, **change})
+
+
+def test_an_unknown_field_of_a_pattern_is_answered_with_all_that_there_are():
+    with pytest.raises(ValidationError, match=r"unknown fields \['date'\]; use \['apid', .*'mission', 'mode'"):
+        RawFamily(extension="bin", pattern="{mission}_{instrument}_{time}_{date}", level="l0", time="archive")

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import random
+import zlib
+from binascii import crc_hqx
 
 import numpy as np
 import pytest
@@ -40,12 +42,39 @@ def fletcher255(octets: bytes, first_byte: int) -> bool:
     return (second, first) == (octets[-2], octets[-1])
 
 
-PLAIN = {"xor16": xor16, "byte_sum": byte_sum, "fletcher255": fletcher255}
+def crc16_ccitt(octets: bytes, first_byte: int) -> bool:
+    """The last two bytes state the CRC of those before: bit by bit, x^16 + x^12 + x^5 + 1, preset to ones."""
+    register = 0xFFFF
+    for octet in octets[first_byte:-2]:
+        for place in range(7, -1, -1):
+            carry = register >> 15 ^ octet >> place & 1
+            register = (register << 1 & 0xFFFF) ^ 0x1021 * carry
+    return register == octets[-2] << 8 | octets[-1]
+
+
+def crc32(octets: bytes, first_byte: int) -> bool:
+    """The last four bytes state the CRC of IEEE 802.3, lowest bit first, preset to ones and inverted."""
+    register = 0xFFFF_FFFF
+    for octet in octets[first_byte:-4]:
+        for place in range(8):
+            carry = register & 1 ^ octet >> place & 1
+            register = register >> 1 ^ 0xEDB8_8320 * carry
+    return register ^ 0xFFFF_FFFF == int.from_bytes(octets[-4:])
+
+
+PLAIN = {"xor16": xor16, "byte_sum": byte_sum, "fletcher255": fletcher255, "crc16_ccitt": crc16_ccitt, "crc32": crc32}
 
 
 def made_good(kind: str, octets: bytes, first_byte: int) -> bytes:
-    """The bytes with their last two so that the plain checksum is right: found by trying, not by computing."""
+    """The bytes with their last two so that the plain checksum is right: found by trying, not by computing.
+
+    Of a CRC-32 the last four bytes are taken from zlib, and the plain reading has to agree.
+    """
     stem = octets[:-2]
+    if kind == "crc32":
+        return octets[:-4] + zlib.crc32(octets[first_byte:-4]).to_bytes(4, "big")
+    if kind == "crc16_ccitt":
+        return stem + crc_hqx(octets[first_byte:-2], 0xFFFF).to_bytes(2, "big")
     guesses = (stem + guess.to_bytes(2, "big") for guess in range(65_536))
     return next(guess for guess in guesses if PLAIN[kind](guess, first_byte))
 
@@ -60,14 +89,14 @@ def window_of(kind: Checksum, first_byte: int, data: bytes) -> Window:
     return Window(header_table((packet,)), buffer, 0, len(data), last=True)
 
 
-@pytest.mark.parametrize("kind", ["xor16", "byte_sum", "fletcher255"])
+@pytest.mark.parametrize("kind", list(PLAIN))
 @pytest.mark.parametrize("first_byte", [0, 6, 14])
 def test_checksums_agree_with_their_plain_definition(kind: Checksum, first_byte: int) -> None:
     rng = random.Random(f"{kind} {first_byte}")
     fills = (b"\0", b"\xff", b"\xfe\xff", b"")
     packets = []
     for number in range(120):
-        size = rng.randrange(8, 25) * 2 + (kind != "xor16" and number % 2)
+        size = rng.randrange(10, 25) * 2 + (kind != "xor16" and number % 2)
         fill = fills[number % 4]
         packets.append((fill * size)[:size] if fill else rng.randbytes(size))
     packets[::6] = [made_good(kind, packet, first_byte) for packet in packets[::6]]
@@ -91,6 +120,18 @@ def test_sums_of_any_stretch_are_exact(data: bytes, start: int, size: int) -> No
     first = sums.byte_sums(starts, stops)
     assert first.tolist() == [sum(stretch)]
     assert sums.second_sums(starts, stops, first).tolist() == [sum(sum(stretch[: n + 1]) for n in range(len(stretch)))]
+
+
+def test_known_answers_of_the_cyclic_redundancy_checks() -> None:
+    # The check values of the catalogues for the text "123456789".
+    assert crc16_ccitt(b"123456789\x29\xb1", 0)
+    assert crc32(b"123456789\xcb\xf4\x39\x26", 0)
+    text = np.frombuffer(b"123456789\x29\xb1123456789\xcb\xf4\x39\x26" + bytes(8), np.uint8)
+    sums = Checksums(text[:32])
+    assert sums.good("crc16_ccitt", np.array([0]), np.array([11]), 0).all()
+    assert sums.good("crc32", np.array([11]), np.array([24]), 0).all()
+    assert not sums.good("crc32", np.array([11, 0]), np.array([23, 3]), 0).any()
+    assert not sums.good("crc16_ccitt", np.array([0]), np.array([1]), 0).any()
 
 
 def test_sums_far_into_a_large_window_are_exact() -> None:

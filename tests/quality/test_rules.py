@@ -146,3 +146,9 @@ def test_fingerprint_is_the_same_on_every_machine() -> None:
         '"metric": "rows", "name": "has_rows", "severity": "fail"}]'
     )
     assert rules_fingerprint([rule]) == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_rows_without_a_time_are_no_warning_where_the_clock_gives_none() -> None:
+    table = table_named("meddea_l0_housekeeping")
+    timed, timeless = ({rule.name for rule in rules_for(table, (), timeless=none)} for none in (False, True))
+    assert timed - timeless == {"flagged:clock_invalid"}

@@ -337,7 +337,7 @@ def test_two_days_fit_into_one_folder_each_with_its_truth(definitions: Definitio
 
 
 def test_unknown_simulator_is_answered_with_the_known_ones(definitions: Definitions, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="padre/nothing: has no simulator"):
+    with pytest.raises(ConfigurationError, match="padre/nothing: is not defined"):
         simulate(definitions, "padre", "nothing", DAY, tmp_path)
 
 

@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
+import zlib
+from binascii import crc_hqx
 from functools import reduce
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from lake.errors import DefinitionError
 from lake.packet_definitions import Packet, PacketField
-from simulate.packets import Int64, Words, assemble
-from tests.packets import pack
+from simulate.packets import Int64, Numbers, Words, assemble
+from tests.packets import Value, pack
 
 CHECKSUM = PacketField(name="checksum", kind="uint", bits=16)
 ACCUM = (
@@ -33,6 +34,18 @@ MIXED = (
     PacketField(name="spare", kind="fill", bits=11),
     PacketField(name="temperature", kind="int", bits=16, shape=(2,)),
 )
+ORDERED = (
+    PacketField(name="volts", kind="float", bits=32, shape=(2,)),
+    PacketField(name="reversed_volts", kind="float", bits=32, byte_order="little"),
+    PacketField(name="double", kind="float", bits=64, byte_order="little", shape=(2,)),
+    PacketField(name="word", kind="uint", bits=16, byte_order="little", shape=(3,)),
+    PacketField(name="three", kind="int", bits=24, byte_order="little", shape=(2,)),
+    PacketField(name="half", kind="uint", bits=4),
+    PacketField(name="askew", kind="int", bits=32, byte_order="little"),
+    PacketField(name="wide", kind="uint", bits=64, byte_order="little"),
+    PacketField(name="text", kind="bytes", bits=40),
+    PacketField(name="rest", kind="uint", bits=4),
+)
 EVENTS = (
     PacketField(name="coarse", kind="uint", bits=32),
     PacketField(name="n_events", kind="uint", bits=16),
@@ -44,22 +57,24 @@ def packet_of(fields: tuple[PacketField, ...], **more: object) -> Packet:
     return Packet.model_validate({"name": "test", "apids": (260, 261), "max_bytes": 2000, "fields": fields, **more})
 
 
-def random_values(fields: tuple[PacketField, ...], rows: int, seed: int) -> dict[str, npt.NDArray[np.integer]]:
+def random_values(fields: tuple[PacketField, ...], rows: int, seed: int) -> dict[str, Numbers]:
     random = np.random.default_rng(seed)
-    values: dict[str, npt.NDArray[np.integer]] = {}
+    values: dict[str, Numbers] = {}
     for field in fields:
         if field.kind == "bytes":
             values[field.name] = random.integers(0, 256, (rows, field.items * field.bits // 8), np.uint8)
         elif field.kind == "int":
             values[field.name] = random.integers(-(1 << field.bits - 1), 1 << field.bits - 1, (rows, field.items))
+        elif field.kind == "float":
+            values[field.name] = random.normal(0, 1e6, (rows, field.items))
         elif field.kind == "uint":
             values[field.name] = random.integers(0, 1 << field.bits, (rows, field.items), np.uint64)
     return values
 
 
-def by_hand(packet: Packet, values: dict[str, npt.NDArray[np.integer]], row: int) -> bytes:
+def by_hand(packet: Packet, values: dict[str, Numbers], row: int) -> bytes:
     """The packet of one row, drawn bit by bit; fields without values are 0."""
-    drawn: list[int | bytes | list[int] | list[bytes]] = []
+    drawn: list[Value | list[Value]] = []
     for field in packet.fields:
         items = values[field.name][row].reshape(-1).tolist() if field.name in values else [0] * field.items
         if field.kind == "bytes":
@@ -70,7 +85,7 @@ def by_hand(packet: Packet, values: dict[str, npt.NDArray[np.integer]], row: int
     return pack(packet, drawn, row)
 
 
-@pytest.mark.parametrize("fields", [ACCUM, MIXED], ids=["twelve bits", "mixed"])
+@pytest.mark.parametrize("fields", [ACCUM, MIXED, ORDERED], ids=["twelve bits", "mixed", "byte orders"])
 def test_every_field_stands_where_it_is_drawn_by_hand(fields: tuple[PacketField, ...]) -> None:
     packet = packet_of(fields, secondary_header=1)
     values = random_values(fields, 7, 1)
@@ -116,6 +131,19 @@ def test_sums_cover_the_packet_from_their_first_byte_on(checksum: str, first_byt
         assert int.from_bytes(one[-2:]) == plain_checksum(packet, one)
 
 
+@pytest.mark.parametrize("first_byte", [0, 12])
+def test_cyclic_redundancy_checks_are_those_of_the_standard_library(first_byte: int) -> None:
+    crc32 = PacketField(name="crc", kind="uint", bits=32)
+    for checksum, last in (("crc16_ccitt", CHECKSUM), ("crc32", crc32)):
+        packet = packet_of((*MIXED, last), checksum=checksum, checksum_first_byte=first_byte)
+        made = assemble(packet, np.arange(20), np.arange(20), random_values(MIXED, 20, 2))
+        for one in split(made.data, made.sizes):
+            if checksum == "crc32":
+                assert int.from_bytes(one[-4:]) == zlib.crc32(one[first_byte:-4])
+            else:
+                assert int.from_bytes(one[-2:]) == crc_hqx(one[first_byte:-2], 0xFFFF)
+
+
 def events(counts: list[int]) -> tuple[Words, Int64]:
     words = np.random.default_rng(3).integers(0, 65_536, 4 * sum(counts)).astype(np.uint16)
     return words, 4 * np.array(counts, np.int64)
@@ -144,8 +172,6 @@ def test_a_checksum_stands_behind_events_of_any_number(checksum: str, counts: li
 @pytest.mark.parametrize(
     ("field", "values", "message"),
     [
-        (PacketField(name="value", kind="float", bits=32), [1], "float cannot be simulated"),
-        (PacketField(name="value", kind="uint", bits=16, byte_order="little"), [1], "little-endian uint"),
         (PacketField(name="value", kind="uint", bits=12), [1], "do not fill whole bytes"),
         (PacketField(name="value", kind="uint", bits=16), [65_536], "65536 to 65536 does not fit into 16 bits"),
         (PacketField(name="value", kind="uint", bits=16), [-1], "does not fit into 16 bits"),

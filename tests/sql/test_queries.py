@@ -253,7 +253,7 @@ def test_no_file_is_out_of_balance_until_one_is(lake: Lake, connection: duckdb.D
 
 def test_the_newest_run_of_a_day_counts(lake: Lake, connection: duckdb.DuckDBPyConnection) -> None:
     rows = connection.execute("SELECT table_name, day, status FROM ops.latest_runs ORDER BY table_name").fetchall()
-    built = sorted(t.address for t in lake.definitions.tables.values() if t.inputs and t.mission == "padre")
+    built = sorted(t.address for t in lake.definitions.tables.values() if t.inputs and t.instrument == "meddea")
     assert rows == [(address, DAY, "done") for address in built]
 
 

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,8 +17,9 @@ from hypothesis.extra.numpy import arrays
 from scipy.interpolate import CubicSpline
 
 from lake.definition_files import read_definitions
-from lake.definitions import Calibration, Column, Table
+from lake.definitions import Calibration, Column, Conversion, Table
 from lake.errors import CalibrationError
+from lake.packet_definitions import ColumnType
 from transforms.conversions import check_rotation, convert_columns, named_numbers, rebin_counts, rebin_matrix
 
 MEDDEA = read_definitions(Path(__file__).parents[2] / "missions").mission("padre").instrument("meddea")
@@ -43,14 +45,14 @@ def calibration(name: str, /, **columns: Any) -> Calibration:
     return Calibration(name, date(2024, 1, 1), Path(f"{name}_20240101.csv"), "", pl.DataFrame(columns))
 
 
-def column(name: str, source: str, conversion: Literal["polynomial", "spline"] = "polynomial") -> Column:
-    return Column(name=name, type="float64", description="test", source=source, conversion=conversion, nullable=True)
+def column(name: str, source: str, conversion: Conversion = "polynomial", kind: ColumnType = "float64") -> Column:
+    return Column(name=name, type=kind, description="test", source=source, conversion=conversion, nullable=True)
 
 
 def convert(table: Table, rows: dict[str, Any], **calibrations: Calibration | None) -> pl.DataFrame:
     frame = pl.LazyFrame(rows).with_columns(quality_flag=pl.lit(0, pl.Int32))
-    given_or_real = {name: calibrations.get(name) for name in ("polynomial", "spline")}
-    return convert_columns(frame, table, **given_or_real).collect()
+    named = (replace(given, name=kind) for kind, given in calibrations.items() if given is not None)
+    return convert_columns(frame, table, *named).collect()
 
 
 def convert_one(name: str, adc: int | None) -> tuple[float | None, int]:
@@ -159,18 +161,19 @@ S: dict[str, list[Any]] = {"channel": ["a"] * 4, "adc": [0, 1, 2, 3], "value": [
     [
         ("polynomial", {**P, "channel": ["b"]}, r"x_20240101\.csv: there is no channel a for column y\. Add its row"),
         ("spline", {**S, "channel": ["b"] * 4}, r"x_20240101\.csv: there is no channel a for column y\. Add its row"),
-        ("polynomial", {**P, "adc_min": [None]}, r"x_20240101\.csv \(adc_min\): a cell is empty\. Fill"),
+        ("polynomial", {**P, "adc_min": ["low"]}, r"x_20240101\.csv \(adc_min\): a cell is no number\. Correct"),
         ("polynomial", {**P, "c0": ["one"]}, r"x_20240101\.csv \(c0\): a cell is no number\. Correct"),
         ("polynomial", {k: v * 2 for k, v in P.items()}, r"x_20240101\.csv: the same channel is there twice\. Leave"),
         ("polynomial", {k: v for k, v in P.items() if k != "c0"}, r"x_20240101\.csv: has no column c0\. Add"),
         ("polynomial", {k: v for k, v in P.items() if k != "adc_max"}, r"\(adc_max\): there is no such column\. Add"),
         ("spline", {k: v[:3] for k, v in S.items()}, r"x_20240101\.csv: channel a has 3 points\. Give four"),
         ("spline", {**S, "adc": [0, 1, 1, 3]}, r"x_20240101\.csv: the same channel, adc is there twice\. Leave"),
+        ("linear", {k: v[:1] for k, v in S.items()}, r"x_20240101\.csv: channel a has 1 points\. Give two"),
+        ("states", {"channel": ["a"], "value": [0.5], "label": ["x"]}, r"\(a\): a value is no whole number\. Correct"),
+        ("states", {"channel": ["a"], "value": [1], "label": [None]}, r"\(label\): a cell is empty\. Fill it in"),
     ],
 )
-def test_a_bad_calibration_is_named_with_its_remedy(
-    kind: Literal["polynomial", "spline"], rows: dict[str, Any], complaint: str
-) -> None:
+def test_a_bad_calibration_is_named_with_its_remedy(kind: Conversion, rows: dict[str, Any], complaint: str) -> None:
     with pytest.raises(CalibrationError, match=complaint):
         convert(only(column("y", "a", kind)), {"a": [1]}, **{kind: calibration("x", **rows)})
 
@@ -178,6 +181,103 @@ def test_a_bad_calibration_is_named_with_its_remedy(
 def test_a_conversion_without_its_calibration_is_refused() -> None:
     with pytest.raises(CalibrationError, match="column y: there is no spline calibration for this day"):
         convert(only(column("y", "a", "spline")), {"a": [1]})
+
+
+# ---- lines, steps, states, open ends -------------------------------------------------------------------------------
+POINTS: dict[str, list[Any]] = {"channel": ["a"] * 3, "adc": [10, 20, 40], "value": [1.0, 2.0, 8.0]}
+
+
+def curve(kind: Conversion, values: list[Any], **rows: list[Any]) -> list[tuple[Any, bool]]:
+    """What a channel `a` becomes, each with whether it is flagged."""
+    table = only(column("y", "a", kind, "string" if kind == "states" else "float64"))
+    got = convert(table, {"a": values}, **{kind: calibration("x", **rows)})
+    return list(zip(got["y"].to_list(), (got["quality_flag"] == OUT_OF_RANGE).to_list(), strict=True))
+
+
+def test_a_line_goes_from_point_to_point() -> None:
+    got = curve("linear", [10, 15, 20, 30, 40, 9, 41, None], **POINTS)
+    assert got == [*((v, False) for v in (1.0, 1.5, 2.0, 5.0, 8.0)), (None, True), (None, True), (None, False)]
+
+
+def test_a_step_holds_until_the_next_point() -> None:
+    got = curve("steps", [10, 19, 20, 39, 40, 9, 41], **POINTS)
+    assert got == [*((v, False) for v in (1.0, 1.0, 2.0, 2.0, 8.0)), (None, True), (None, True)]
+
+
+@pytest.mark.parametrize("yes", [True, "true", "TRUE", 1])
+def test_lines_steps_and_splines_go_on_where_the_calibration_says_so(yes: object) -> None:
+    assert curve("linear", [0, 50], **POINTS, extrapolate=[yes] * 3) == [(0.0, False), (11.0, False)]
+    assert curve("steps", [0, 50], **POINTS, extrapolate=[yes] * 3) == [(1.0, False), (8.0, False)]
+    cubes = {"channel": ["a"] * 4, "adc": [0, 1, 2, 3], "value": [0.0, 1.0, 8.0, 27.0], "extrapolate": [yes] * 4}
+    assert curve("spline", [4], **cubes) == [(pytest.approx(64.0), False)]
+
+
+@pytest.mark.parametrize("no", [False, "false", 0, None])
+def test_an_answer_of_no_is_the_same_as_none(no: object) -> None:
+    assert curve("linear", [41], **POINTS, extrapolate=[no] * 3) == [(None, True)]
+
+
+def test_a_channel_extrapolates_as_a_whole_or_not() -> None:
+    with pytest.raises(CalibrationError, match=r"x_20240101\.csv \(a\): extrapolate is not the same"):
+        curve("linear", [1], **POINTS, extrapolate=[True, None, True])
+
+
+def test_a_state_has_a_name_and_an_unknown_one_is_flagged() -> None:
+    rows = {"channel": ["a", "a", "b"], "value": [0, 3, 1], "label": ["OFF", "ON", "other"]}
+    assert curve("states", [0, 3, 1, None], **rows) == [
+        ("OFF", False), ("ON", False), (None, True), (None, False)
+    ]  # fmt: skip
+    assert curve("states", [True], channel=["a", "a"], value=[0, 1], label=[10, 11]) == [("11", False)]
+
+
+def test_an_empty_bound_of_a_polynomial_is_none() -> None:
+    rows = {"channel": ["a"], "adc_min": [None], "adc_max": [9], "c0": [1], "c1": [2]}
+    assert curve("polynomial", [-100, 9, 10], **rows) == [(-199.0, False), (19.0, False), (None, True)]
+    both = rows | {"adc_max": [None]}
+    assert curve("polynomial", [10**6, None], **both) == [(2000001.0, False), (None, False)]
+    assert curve("polynomial", [float("nan"), float("inf")], **both) == [(None, True), (None, True)]
+
+
+def test_each_cell_of_a_list_is_converted_and_one_outside_flags_the_row() -> None:
+    listed = column("y", "a", "linear").model_copy(update={"ragged": True})
+    got = convert(only(listed), {"a": [[10, 40], [15, 99], [], None]}, linear=calibration("x", **POINTS))
+    assert got["y"].to_list() == [[1.0, 8.0], [1.5, None], [], None]
+    assert got["quality_flag"].to_list() == [0, OUT_OF_RANGE, 0, 0]
+
+
+def test_a_column_with_a_source_alone_is_a_copy_even_of_a_column_that_is_converted() -> None:
+    copy = Column(name="a_dn", type="int64", description="test", source="a")
+    table = housekeeping_table().model_copy(update={"columns": (column("a", "a", "linear"), copy)})
+    got = convert(table, {"a": [10]}, linear=calibration("x", **POINTS))
+    assert got.select("a", "a_dn").row(0) == (1.0, 10)
+
+
+def test_the_calibration_that_has_the_channel_is_used() -> None:
+    table = only(column("y", "a", "linear"))
+    other = replace(calibration("x", **POINTS | {"channel": ["b"] * 3}), name="other_linear")
+    right = replace(calibration("x", **POINTS), name="right_linear")
+    frame = pl.LazyFrame({"a": [10]}).with_columns(quality_flag=pl.lit(0, pl.Int32))
+    assert convert_columns(frame, table, other, None, right).collect()["y"].to_list() == [1.0]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    points=st.lists(
+        st.tuples(st.integers(0, 4000), st.floats(-1e6, 1e6)), min_size=2, max_size=9, unique_by=lambda p: p[0]
+    ),
+    adc=st.lists(st.integers(-100, 4100), min_size=1, max_size=20),
+)
+def test_lines_agree_with_numpy_between_the_points_and_are_null_outside(
+    points: list[tuple[int, float]], adc: list[int]
+) -> None:
+    x, y = zip(*points, strict=True)
+    got = curve("linear", adc, channel=["a"] * len(x), adc=list(x), value=list(y))
+    order = np.argsort(x)
+    expected = np.interp(adc, np.array(x)[order], np.array(y)[order])
+    for (value, flagged), sent, right in zip(got, adc, expected, strict=True):
+        inside = min(x) <= sent <= max(x)
+        assert flagged != inside
+        assert value == (pytest.approx(right, rel=1e-9, abs=1e-6) if inside else None)
 
 
 # ---- rebinning -----------------------------------------------------------------------------------------------------

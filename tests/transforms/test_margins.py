@@ -179,7 +179,7 @@ def test_raw_files_of_a_margin_belong_to_the_day(sums: Lake) -> None:
     ("table", "margins", "complaint"),
     [
         ("inputs: {tick: box_l0_tick}", "{tock: [1, 1]}", "there is no input tock"),
-        ("inputs: {tick: box_l0_tick}", "{tick: [1, 86401]}", "tick reaches farther than the neighbouring day"),
+        ("inputs: {tick: box_l0_tick}", "{tick: [1, 2678401]}", "tick reaches farther than a month"),
     ],
 )
 def test_impossible_margins_are_refused(lake: Lake, table: str, margins: str, complaint: str) -> None:
