@@ -23,7 +23,7 @@ import numpy as np
 from bench.decode import HOUSEKEEPING, PACKED, Row, decode, random_packets
 from ingest.unpack import compile_plan
 from lake.packet_definitions import Packet
-from lake.xtce import read_xtce
+from lake.xtce.reading import read_xtce
 from tests.xtce import of_fields
 
 TARGET = 100.0

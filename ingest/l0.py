@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from ingest.ccsds import Chunk, Reason, Stretch
 from ingest.limits import SEQUENCE_COUNTS
-from ingest.records import decode_records
+from ingest.record.decoding import decode_records
 from ingest.rows import Columns, Decoded, Int64, Mask, RowWriter, Tags, flag_mask
-from ingest.transport import packet_chunks
+from ingest.transport.forms import packet_chunks
 from ingest.unpack import Plan, Ragged, compile_plan, unpack
 from ingest.unpackers import Extra, Unpacker, unpacker_of
 from ingest.variants import split

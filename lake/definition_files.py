@@ -20,7 +20,7 @@ from lake.definition_text import build, build_at, check_repeats, numbered_rows, 
 from lake.definitions import Calibration, Column, Definitions, Flag, Instrument, Limit, Mission, Product, Table
 from lake.errors import CalibrationError, DefinitionError
 from lake.packet_definitions import Clock, Packet
-from lake.xtce import Xtce
+from lake.xtce.reading import Xtce
 
 OPS_TABLES = Path(__file__).with_name("ops.yaml")
 

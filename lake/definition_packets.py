@@ -26,7 +26,7 @@ from lake.packet_definitions import (
     Packet,
     PacketField,
 )
-from lake.xtce import Xtce, check_not_told, read_xtce
+from lake.xtce.reading import Xtce, check_not_told, read_xtce
 
 FIELD_KINDS = ("uint", "int", "float", "str", "bytes", "fill")
 Numbered = list[tuple[int, PacketField]]

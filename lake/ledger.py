@@ -91,13 +91,13 @@ def _decoding_code(instrument: Instrument) -> tuple[tuple[str, str], ...]:
     """The code that an instrument's raw files are decoded with: what it does not use does not count."""
     modules = ["lake.clock"]
     # All that ways of transport need is much; who declares none should not depend on it.
-    modules += ["ingest.transport"] if instrument.transports else []
+    modules += ["ingest.transport.forms"] if instrument.transports else []
     modules += ["ingest.variants"] if any(packet.when for packet in instrument.packets) else []
-    modules += ["ingest.segments"] if any(packet.segmented for packet in instrument.packets) else []
+    modules += ["ingest.transport.segments"] if any(packet.segmented for packet in instrument.packets) else []
     if instrument.packets:
         unpackers = {f"ingest.unpackers.{packet.unpacker}" for packet in instrument.packets if packet.unpacker}
         modules += ["ingest.unpack", *sorted(name for name in unpackers if find(name))]
-    modules += ["ingest.record_files", "ingest.record_rows"] if instrument.records else []
+    modules += ["ingest.record.files", "ingest.record.known_by"] if instrument.records else []
     return shapes(tuple(modules), "ingest")
 
 

@@ -14,7 +14,7 @@ from lake.definition_tables import column_line, field_name
 from lake.definition_text import numbered_rows, yaml_line
 from lake.definitions import Calibration, Column, Definitions, Instrument, Mission, Table
 from lake.errors import DefinitionError
-from lake.xtce import field_line
+from lake.xtce.reading import field_line
 
 # What the field writes and SI does not have: steps of a converter, and the charge of an ion in eV/q.
 OWN_UNITS = ("adu = []", "DN = adu", "LSB = adu", "q = elementary_charge")

@@ -12,7 +12,7 @@ from lake.definitions import Definitions, Instrument, Mission
 from lake.errors import ConfigurationError
 from simulate.faults import Fault, read_faults
 from simulate.files import Simulated
-from simulate.generic import Generic
+from simulate.generic.instrument import Generic
 from simulate.request import check_faults
 
 

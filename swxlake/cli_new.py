@@ -39,8 +39,8 @@ def new(  # noqa: PLR0913, PLR0917  each parameter is an option
     json: Json = False,
 ) -> None:
     """Begin an instrument: copy the template, or build the folder around field tables or an XTCE file."""
-    from swxlake.new import Request, make_instrument, parse_target  # noqa: PLC0415
-    from swxlake.new_instrument import Wanted, check_wanted  # noqa: PLC0415
+    from swxlake.new.instrument import Wanted, check_wanted  # noqa: PLC0415
+    from swxlake.new.making import Request, make_instrument, parse_target  # noqa: PLC0415
 
     mission, instrument = parse_target(target)
     wanted = check_wanted(Wanted(coarse, fine, epoch, policy, checksum, cadence))

@@ -28,11 +28,11 @@ from lake.definitions import Definitions, Instrument, Mission, Table
 from lake.ledger import read_ops
 from lake.reading import scan
 from lake.store import Lake
-from simulate.generic import Generic, packet_types
-from simulate.generic_packets import PacketType
-from simulate.generic_records import RecordType
-from swxlake.new import Request, make_instrument
-from swxlake.new_instrument import Wanted
+from simulate.generic.instrument import Generic, packet_types
+from simulate.generic.packets import PacketType
+from simulate.generic.records import RecordType
+from swxlake.new.instrument import Wanted
+from swxlake.new.making import Request, make_instrument
 from swxlake.night import run_night
 from tests.shared_data import shared_folder
 from transforms.code import transform_of

@@ -18,7 +18,7 @@ import pytest
 
 from ingest import commit, intake
 from ingest.intake import Intake, take_in
-from ingest.records import SINGLE_ROWS
+from ingest.record.decoding import SINGLE_ROWS
 from lake.catalog import open_catalog
 from lake.config import CHECKOUT, Settings
 from lake.definition_files import read_definitions

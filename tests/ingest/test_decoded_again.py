@@ -177,8 +177,9 @@ def test_the_code_that_unpacks_is_part_of_the_definition(module: str, monkeypatc
 @pytest.mark.parametrize(
     ("change", "module"),
     [
-        ({"transports": (Transport(prefix="1acffc1d"),)}, "ingest.markers"),
-        ({"packets": (Packet(name="a", apids=(1,), fields=(), max_bytes=7, segmented=True),)}, "ingest.segments"),
+        ({"transports": (Transport(prefix="1acffc1d"),)}, "ingest.transport.markers"),
+        ({"packets": (Packet(name="a", apids=(1,), fields=(), max_bytes=7, segmented=True),)},
+         "ingest.transport.segments"),
         ({"packets": (Packet(name="a", apids=(1,), fields=(), max_bytes=7, when=(Condition(field="a", value=1),)),)},
          "ingest.variants"),
     ],

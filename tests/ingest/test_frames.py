@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from ingest.ccsds import Reason
-from ingest.frames import frame_chunks
-from ingest.sliding_crc import sliding_crc_good
-from ingest.transport import packet_chunks
+from ingest.transport.forms import packet_chunks
+from ingest.transport.frames import frame_chunks
+from ingest.transport.sliding_crc import sliding_crc_good
 from lake.definition_files import read_definitions
 from lake.ledger import read_ops
 from lake.reading import scan

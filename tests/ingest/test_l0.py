@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ingest import transport
 from ingest.ccsds import scan_packets
 from ingest.intake import Intake
 from ingest.l0 import contradicted
+from ingest.transport import forms as transport
 from lake.ledger import read_ops
 from lake.store import Lake
 from tests.meddea import (

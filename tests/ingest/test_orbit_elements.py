@@ -13,9 +13,9 @@ from sgp4.api import Satrec  # type: ignore[import-untyped]
 from sgp4.conveniences import sat_epoch_datetime  # type: ignore[import-untyped]
 from sgp4.io import fix_checksum  # type: ignore[import-untyped]
 
-from ingest.record_elements import element_pieces
-from ingest.record_lines import BLOCK_BYTES
-from ingest.record_rows import row_ids
+from ingest.record.elements import element_pieces
+from ingest.record.known_by import row_ids
+from ingest.record.lines import BLOCK_BYTES
 from lake.errors import RecordFileError
 from lake.source_definitions import ELEMENTS, RecordField
 

@@ -18,14 +18,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest import record_csv
-from ingest.record_columns import object_column, text_column
-from ingest.record_csv import csv_pieces
-from ingest.record_json import json_pieces
-from ingest.record_lines import BLOCK_BYTES, LONGEST_BYTES
-from ingest.record_parquet import parquet_pieces
-from ingest.record_piece import Piece
-from ingest.record_rows import clock_counters, row_ids
+from ingest.record import csv_files
+from ingest.record.columns import object_column, text_column
+from ingest.record.csv_files import csv_pieces
+from ingest.record.json_lines import json_pieces
+from ingest.record.known_by import clock_counters, row_ids
+from ingest.record.lines import BLOCK_BYTES, LONGEST_BYTES
+from ingest.record.parquet_files import parquet_pieces
+from ingest.record.piece import Piece
 from lake.clock import tt2000_from_met, tt2000_from_unix_ns
 from lake.errors import RecordFileError
 from lake.packet_definitions import Clock, ColumnType
@@ -201,7 +201,7 @@ def test_reading_all_at_once_finds_what_reading_row_by_row_finds(lines: list[str
     data = HEADER + "\n".join(lines).encode()
     fast = csv_rows(data)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(record_csv, "_plain", lambda header, block: None)
+        patched.setattr(csv_files, "_plain", lambda header, block: None)
         assert repr(csv_rows(data)) == repr(fast)
 
 

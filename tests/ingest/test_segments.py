@@ -15,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest import segments
-from ingest import transport as transport_module
 from ingest.ccsds import Reason, scan_packets
 from ingest.limits import MOST_BYTES, MOST_PARTS
-from ingest.markers import marker_chunks
-from ingest.transport import packet_chunks
+from ingest.transport import forms as transport_module
+from ingest.transport import segments
+from ingest.transport.forms import packet_chunks
+from ingest.transport.markers import marker_chunks
 from ingest.unpack import Ragged, compile_plan, unpack
 from lake.definition_files import read_definitions
 from lake.ledger import read_ops

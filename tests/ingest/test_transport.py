@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest.ccsds import Reason
-from ingest.markers import marker_chunks
-from ingest.transport import packet_chunks
+from ingest.transport.forms import packet_chunks
+from ingest.transport.markers import marker_chunks
 from lake.packet_definitions import Packet, PacketField
 from lake.source_definitions import Transport
 from tests.chunks import DAMAGE, Found, damaged, lost

@@ -11,7 +11,7 @@ import pytest
 from lake.definition_packets import read_fields
 from lake.errors import DefinitionError
 from lake.packet_definitions import Condition, Packet, PacketField
-from lake.xtce import Xtce, field_line, read_xtce
+from lake.xtce.reading import Xtce, field_line, read_xtce
 from tests.xtce import compare, container, document, entry, one_packet, parameter, plain_names, uint
 
 MADE = {f"U{bits}": uint(f"U{bits}", bits) for bits in (1, 3, 4, 7, 8, 12, 16, 32)}

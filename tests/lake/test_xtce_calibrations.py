@@ -14,7 +14,7 @@ from lake.definition_calibrations import read_calibration
 from lake.definition_files import read_definitions
 from lake.errors import DefinitionError
 from lake.units import check_units
-from lake.xtce import Xtce, read_xtce
+from lake.xtce.reading import Xtce, read_xtce
 from tests.lab import write_lab
 from tests.xtce import one_packet, uint
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from lake.errors import DefinitionError
-from lake.xtce import read_xtce
-from lake.xtce_elements import DEEPEST
+from lake.xtce.elements import DEEPEST
+from lake.xtce.reading import read_xtce
 from tests.xtce import compare, container, document, entry, parameter, uint
 
 GOOD = document(

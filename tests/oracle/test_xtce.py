@@ -23,7 +23,7 @@ from lake.definition_files import read_definitions
 from lake.definition_packets import read_fields
 from lake.definitions import Column
 from lake.packet_definitions import Packet
-from lake.xtce import Xtce, read_xtce
+from lake.xtce.reading import Xtce, read_xtce
 from tests.packets import build_packet
 from tests.xtce import compare, container, document, entry, one_packet, parameter, uint
 from transforms.conversions import convert_columns

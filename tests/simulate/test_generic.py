@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.transport import packet_chunks
+from ingest.transport.forms import packet_chunks
 from ingest.unpack import Ragged, compile_plan, unpack
 from ingest.variants import split
 from lake.clock import NS, day_bounds, tt2000_from_met, tt2000_of_day
@@ -29,12 +29,12 @@ from lake.errors import ConfigurationError
 from lake.names import TimeForm, parse_name
 from lake.packet_definitions import Clock, Condition
 from lake.source_definitions import RecordField, Records
-from simulate.generic import Generic, packet_types, pieces
-from simulate.generic_clock import counters
-from simulate.generic_names import raw_name, stamp
-from simulate.generic_packets import PacketType
-from simulate.generic_records import RecordType, encoded
-from simulate.generic_values import Reach, key_of, numbers, uniform, whole
+from simulate.generic.clock import counters
+from simulate.generic.instrument import Generic, packet_types, pieces
+from simulate.generic.names import raw_name, stamp
+from simulate.generic.packets import PacketType
+from simulate.generic.records import RecordType, encoded
+from simulate.generic.values import Reach, key_of, numbers, uniform, whole
 from simulate.run import simulate
 
 DAY = date(2026, 8, 1)

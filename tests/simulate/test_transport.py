@@ -10,7 +10,7 @@ from pathlib import Path
 import ccsdspy.utils
 import pytest
 
-from ingest.transport import packet_chunks
+from ingest.transport.forms import packet_chunks
 from lake.source_definitions import Frames, Transport
 from simulate.transport import Wrapper, split_packets
 from tests.chunks import Found

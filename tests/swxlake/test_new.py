@@ -17,9 +17,9 @@ from lake.definitions import Instrument, Table
 from lake.errors import ConfigurationError, DefinitionError
 from lake.packet_definitions import PacketField
 from swxlake.cli import app  # noqa: TID251  its options are part of what is tested
-from swxlake.new import Request, make_instrument, parse_target
-from swxlake.new_instrument import Wanted, check_wanted, find_clock
-from swxlake.new_sources import Given
+from swxlake.new.instrument import Wanted, check_wanted, find_clock
+from swxlake.new.making import Request, make_instrument, parse_target
+from swxlake.new.sources import Given
 
 TUTORIAL = CHECKOUT / "docs" / "tutorial-new-instrument"
 CCSDSPY = """name,data_type,bit_length
