@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import Field
 
 from lake.definition_calibrations import read_calibrations
+from lake.definition_clocks import clock_of, read_clocks
 from lake.definition_order import in_order, read_names
 from lake.definition_packets import check_packet, read_packets
 from lake.definition_records import check_records, read_records
@@ -68,8 +69,8 @@ def _read_instrument(
     file = folder / "instrument.yaml"
     values = read_yaml(file)
     _check_name(file, values)
-    clocks = _read_clocks(file, values)
-    clock = values["clock"] = _clock(file, values, clocks)
+    clocks = read_clocks(file, values.pop("clocks", {}))
+    clock = values["clock"] = clock_of(file, ("clock",), values.get("clock"), clocks)
     packets, trees = read_packets(file, values.get("packets"), clocks)
     records = read_records(file, values.get("records"), clocks)
     for packet in packets:
@@ -101,23 +102,6 @@ def _check_fine(file: Path, packets: list[Packet], clock: Clock) -> None:
     if clock.fine and packets and clock.fine not in names:
         line = yaml_line(file, ("clock", "fine"))
         raise DefinitionError(f"{file} line {line} (clock.fine): no packet has a field {clock.fine}. Correct the name.")
-
-
-def _read_clocks(file: Path, values: dict[str, Any]) -> dict[str, Clock]:
-    """The clocks under `clocks`, by name."""
-    clocks = build_at(_Clocks, {"clocks": values.pop("clocks", {})}, file, ()).clocks
-    return {name: build_at(Clock, clock, file, ("clocks", name)) for name, clock in clocks.items()}
-
-
-def _clock(file: Path, values: dict[str, Any], clocks: dict[str, Clock]) -> Clock:
-    """The entry `clock`, or, where that is a name, the one of that name under `clocks`."""
-    clock = values.get("clock")
-    if not isinstance(clock, str):
-        return build_at(Clock, clock, file, ("clock",))
-    if clock not in clocks:
-        line = yaml_line(file, ("clock",))
-        raise DefinitionError(f"{file} line {line} (clock): there is no {clock} under clocks. Add or correct it.")
-    return clocks[clock]
 
 
 def _borrowed(file: Path, borrows: dict[str, list[str]], before: list[Instrument]) -> list[Calibration]:
@@ -252,10 +236,6 @@ def _shared_column(file: Path, number: int, row: dict[str, str]) -> Column:
 
 def _read_ops(shared: dict[str, Column]) -> tuple[Table, ...]:
     return tuple(TableReader(OPS_TABLES, "ops", "ops", shared, ()).read())
-
-
-class _Clocks(Entries):
-    clocks: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 class _Borrows(Entries):

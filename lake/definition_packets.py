@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
+from lake.definition_clocks import clock_of
 from lake.definition_tables import Entries, field_name
 from lake.definition_text import build, build_at, check_repeats, numbered_rows, yaml_line
 from lake.errors import DefinitionError
@@ -59,11 +60,8 @@ def _shorthands(file: Path, name: str, entry: dict[str, Any], clocks: dict[str, 
     changed: dict[str, Any] = {}
     if isinstance(entry.get("when"), dict):
         changed["when"] = [{"field": field, "value": value} for field, value in entry["when"].items()]
-    if isinstance(clock := entry.get("clock"), str):
-        if clock not in clocks:
-            line = yaml_line(file, ("packets", name, "clock"))
-            raise DefinitionError(f"{file} line {line} (clock): there is no {clock} under clocks. Add or correct it.")
-        changed["clock"] = clocks[clock]
+    if entry.get("clock") is not None:
+        changed["clock"] = clock_of(file, ("packets", name, "clock"), entry["clock"], clocks)
     return changed
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
+from lake.definition_clocks import clock_of
 from lake.definition_tables import Entries
 from lake.definition_text import build, build_at, check_repeats, numbered_rows, yaml_line
 from lake.errors import DefinitionError
@@ -31,10 +32,8 @@ def _read(file: Path, name: str, entry: dict[str, Any], clocks: dict[str, Clock]
     check_repeats(path, "name", ((number, field.name) for number, field in fields))
     check_repeats(path, "header", ((number, field.header) for number, field in fields))
     clock = entry.get("clock")
-    if isinstance(clock, str) and clock not in clocks:
-        line = yaml_line(file, ("records", name, "clock"))
-        raise DefinitionError(f"{file} line {line} (clock): there is no {clock} under clocks. Add or correct it.")
-    clock = clocks[clock] if isinstance(clock, str) else clock
+    if clock is not None:
+        clock = clock_of(file, ("records", name, "clock"), clock, clocks)
     values = {"name": name, "fields": [field for _, field in fields], "file": str(path), **entry, "clock": clock}
     return build_at(Records, values, file, ("records", name))
 

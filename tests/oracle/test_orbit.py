@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sgp4.api import WGS72, Satrec  # type: ignore[import-untyped]
+from sgp4.api import WGS72, Satrec
 
 from transforms.orbit import (
     EQUATOR_KM,
