@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo nightly levels check export sql status doctor rebuild fsck maintain test torture lint format bench docs clean distclean
+.PHONY: help setup demo nightly levels check alerts gaps report export sql status doctor rebuild fsck maintain test torture lint format bench docs clean distclean
 
 ##@ Begin
 help: ## List the targets
@@ -62,8 +62,17 @@ nightly: setup ## Ingest, transform, check and export whatever is new (INBOX=fol
 levels: setup ## Build the table-days that are out of date (ARGS=--dry-run lists them)
 	$(SWXLAKE) transform $(ROOT_OPTION) $(ARGS)
 
-check: setup ## Measure and judge the table-days that changed
+check: setup ## Measure, judge and watch the table-days that changed
 	$(SWXLAKE) check $(ROOT_OPTION) $(ARGS)
+
+alerts: setup ## Say what is wrong now, and tell who has to know (for cron, hourly)
+	$(SWXLAKE) alerts update $(ROOT_OPTION) $(ARGS)
+
+gaps: setup ## Account for packets by APID and day (ARGS="--request FILE" writes what to send again)
+	$(SWXLAKE) gaps $(ROOT_OPTION) $(ARGS)
+
+report: setup ## Write checks, anomalies and alerts as pages to report/
+	$(SWXLAKE) report --out report $(ROOT_OPTION) $(ARGS)
 
 export: setup ## Write CDF files for the days whose checks passed
 	$(SWXLAKE) export $(ROOT_OPTION) $(ARGS)
@@ -112,7 +121,7 @@ docs: setup ## Write the generated pages of docs/reference anew
 
 ##@ Clean up
 clean: ## Remove the demo and the caches of the tools
-	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf demo report .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## Also remove .venv

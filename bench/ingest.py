@@ -49,12 +49,12 @@ class Row:
         return self.ours / self.yardstick if self.yardstick else None
 
 
-def write_photons(path: Path, megabytes: float) -> None:
+def write_photons(path: Path, megabytes: float, day: date = DAY) -> None:
     """A file of full photon packets of one day, times rising, pixels and pulse heights random."""
     rng = np.random.default_rng(1)
     definitions = read_definitions(CHECKOUT / "missions")
     clock = definitions.mission("padre").instrument("meddea").clock
-    start = int(met_from_tt2000(clock, tt2000_of_day(DAY)))
+    start = int(met_from_tt2000(clock, tt2000_of_day(day)))
     size = 22 + 6 * EVENTS
     packets = int(megabytes * 1e6 / size)
     step = 86_000_000_000_000 // packets

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from exports.provenance import calibrations_valid, lineage
+from exports.provenance import EXPECTED, calibrations_valid, lineage
 from exports.versions import Version, newest_versions, parse_version
 from lake.definitions import Definitions, Instrument, Mission, Product, Table
 from lake.labels import Labels
@@ -152,7 +152,7 @@ def _dated(definitions: Definitions, books: Books, product: Product, table: Tabl
     if key not in books.dated:
         on_day = definitions.on_day(table, day)
         parts = (
-            product.model_dump(mode="json"), on_day.model_dump(mode="json"),
+            product.model_dump(mode="json"), on_day.model_dump(mode="json", exclude=EXPECTED),
             instrument.model_dump(mode="json", include=WORDS), mission.cdf, str(mission.valid_time),
         )  # fmt: skip
         books.dated[key] = Dated(on_day, _json(parts))

@@ -56,4 +56,7 @@ def _unchecked(books: Books, table: Table, day: date) -> str | None:
     if latest.is_empty() or latest["content"][0] != books.contents[table.address, day]:
         return "not checked yet; run `swxlake check`"
     failed = latest.filter(pl.col("severity") == "fail", ~pl.col("passed"))
-    return f"checks failed: {', '.join(failed['rule'].sort().to_list())}" if len(failed) else None
+    if failed.is_empty():
+        return None
+    rules = ", ".join(failed["rule"].sort().to_list())
+    return f"checks failed: {rules}; `swxlake check {table.address}@{day} --rows` lists the rows"

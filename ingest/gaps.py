@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Missing packets: steps of a sequence count that are not 1, across files, in the order of the packets' times.
+"""Missing packets of an instrument: gaps in its sequence counts, across files, in the order of the packets' times.
 
 A day may hold millions of packets of which nearly all follow each other without a gap. They are read in pieces, and
-only the ends of a run of such packets are kept, unless other packets lie within the run's time.
+only the ends of a run of such packets and one in 64 are kept, unless other packets lie within the run's time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date
 
@@ -15,11 +15,10 @@ import numpy as np
 import polars as pl
 
 from ingest.limits import SEQUENCE_COUNTS
-from lake.definitions import Table
-from lake.ledger import read_ops
-from lake.reading import data_files, open_parquet, open_table, stored_days
+from ingest.sequence import FAR, GAP_COLUMNS, find_gaps, last_count, mark, place, step, with_segments
+from lake.definitions import Instrument, Table
+from lake.reading import data_files, open_parquet, open_table
 from lake.store import Lake
-from lake.tables import replace_ops
 
 COLUMNS = ["apid", "sequence_count", "time", "file_sha256", "byte_offset"]
 ENDS = pl.Schema(
@@ -34,58 +33,65 @@ ENDS = pl.Schema(
         "run": pl.Int64(),
     }
 )
+GAPS = pl.Schema(
+    {
+        "apid": pl.Int16(),
+        "start_time": pl.Datetime("us", "UTC"),
+        "end_time": pl.Datetime("us", "UTC"),
+        "missing": pl.Int32(),
+        "day": pl.Date(),
+        "kind": pl.String(),
+        "sequence_from": pl.Int32(),
+        "sequence_to": pl.Int32(),
+    }
+)
 ROWS_AT_A_TIME = 1 << 17
 
 
-def update_gaps(lake: Lake, mission: str, instrument: str, days: Iterable[date]) -> int:
-    """Find the gaps of an instrument anew for these days and those that follow them; the number of missing packets."""
-    ours = lake.definitions.mission(mission).instrument(instrument).tables
-    stored = {t.address: stored_days(lake, t) for t in ours if t.level == "l0" and t.packet and t.rows == "packet"}
-    # All tables give their gaps of all these days, for what is known about them is replaced as a whole.
-    affected = {day for wanted in days for known in stored.values() for day in _and_next(known, wanted)}
-    affected |= _left_over(lake, mission, instrument, stored.values())
-    if not affected:
-        return 0
-    found = [_gaps(lake, tables, stored, affected) for tables in _sharing_counts(lake, mission, instrument, stored)]
-    rows = [{"mission": mission, "instrument": instrument, **row} for gaps in found for row in gaps.to_dicts()]
-    listed = ", ".join(f"'{day.isoformat()}'" for day in sorted(affected))
-    replace_ops(lake, "gaps", rows, f"mission = '{mission}' AND instrument = '{instrument}' AND day IN ({listed})")
-    return sum(int(row["missing"]) for row in rows)
+def packet_tables(instrument: Instrument) -> list[Table]:
+    """The tables that have a row for each packet of an instrument."""
+    return [table for table in instrument.tables if table.level == "l0" and table.packet and table.rows == "packet"]
 
 
-def _left_over(lake: Lake, mission: str, instrument: str, stored: Iterable[list[date]]) -> set[date]:
-    """Days with gaps but without packets: another clock policy has moved them to another day."""
-    ours = (pl.col("mission") == mission) & (pl.col("instrument") == instrument)
-    return set(read_ops(lake, "gaps").filter(ours)["day"]) - {day for known in stored for day in known}
+def gaps_ending_on(
+    lake: Lake, instrument: Instrument, days: AbstractSet[date], known: Mapping[int, list[date]]
+) -> pl.DataFrame:
+    """The gaps of an instrument that end on these days, as GAPS. `known` are the days with packets of each APID."""
+    found = [pl.DataFrame(schema=GAPS)]
+    for tables in _sharing_counts(instrument):
+        if _clock_tells_none(instrument, tables[0]):
+            found += [_gaps_in_files(lake, tables, day) for day in sorted(days)]
+        else:
+            apids = {apid for table in tables for apid in _apids(instrument, table)}
+            read = days | {day for apid in apids for day in _days_before(known.get(apid, []), days)}
+            packets = _enough_packets(lake, tables, sorted(read))
+            found.append(find_gaps(packets.lazy()).filter(pl.col("day").is_in(sorted(days))))
+    return pl.concat(found)
 
 
-def _sharing_counts(lake: Lake, mission: str, instrument: str, stored: Iterable[str]) -> list[list[Table]]:
+def _sharing_counts(instrument: Instrument) -> list[list[Table]]:
     """The tables in groups: packet types of one APID have one sequence count."""
     groups: list[tuple[set[int], list[Table]]] = []
-    for table in (lake.definitions.tables[address] for address in stored):
-        apids = set(lake.definitions.mission(mission).instrument(instrument).packet(str(table.packet)).apids)
+    for table in packet_tables(instrument):
+        apids = set(_apids(instrument, table))
         shared = [group for group in groups if group[0] & apids]
         groups = [group for group in groups if group not in shared]
         groups.append((apids.union(*(one for one, _ in shared)), [*(t for _, ts in shared for t in ts), table]))
     return [tables for _, tables in groups]
 
 
-def _gaps(lake: Lake, tables: list[Table], stored: dict[str, list[date]], affected: set[date]) -> pl.DataFrame:
-    """Gaps that end on these days, of tables that share their counts."""
-    known = sorted({day for table in tables for day in stored[table.address]})
-    read = sorted(affected | {before for day in affected for before in _previous(known, day)})
-    if _clock_tells_none(lake, tables[0]):
-        return pl.concat([_gaps_in_files(lake, tables, day) for day in sorted(affected)])
-    packets, runs = _without_inner_packets(lake, tables, read)
-    found = find_gaps(packets.lazy().select(*COLUMNS, "packet_segments")).filter(pl.col("day").is_in(sorted(affected)))
-    return found.join(runs.lazy(), on=["apid", "start_time", "end_time"], how="anti").collect()
+def _apids(instrument: Instrument, table: Table) -> tuple[int, ...]:
+    return instrument.packet(str(table.packet)).apids
 
 
-def _clock_tells_none(lake: Lake, table: Table) -> bool:
+def _clock_tells_none(instrument: Instrument, table: Table) -> bool:
     """True if the packets of a table have no times."""
-    instrument = lake.definitions.mission(table.mission).instrument(table.instrument)
-    assert table.packet is not None, "asked for tables of packets"  # noqa: S101
-    return (instrument.packet(table.packet).clock or instrument.clock).policy == "none"
+    return (instrument.packet(str(table.packet)).clock or instrument.clock).policy == "none"
+
+
+def _days_before(known: list[date], days: Iterable[date]) -> set[date]:
+    """For each day the last one before it that is known."""
+    return {day for wanted in days for day in [d for d in known if d < wanted][-1:]}
 
 
 def _paths(lake: Lake, tables: list[Table], days: list[date]) -> list[str]:
@@ -104,27 +110,27 @@ def _gaps_in_files(lake: Lake, tables: list[Table], day: date) -> pl.DataFrame:
     ends = pl.concat(_run_ends(lake, paths, frozenset(), tables[0].flag("retransmitted"), timed=False))
     ends = ends.sort("file_sha256", "apid", "byte_offset")
     one = ("file_sha256", "apid")
-    again = pl.col("again") & pl.col("again").shift(1)
-    ends = ends.with_columns(step=_step().over(one), begins=(pl.col("run").diff() != 0).over(one), told=again.over(one))
-    none = pl.lit(None, pl.Datetime("us", "UTC"))
-    missing = pl.col("begins") & ~pl.col("told") & (pl.col("step") > 1) & (pl.col("step") < SEQUENCE_COUNTS // 2)
-    return ends.filter(missing).select(
-        "apid", start_time=none, end_time=none, missing=(pl.col("step") - 1).cast(pl.Int32), day=pl.lit(day)
+    told = (pl.col("again") & pl.col("again").shift(1)).over(one)
+    after = last_count().shift(1).over(one)
+    ends = ends.with_columns(
+        step=step().over(one), begins=(pl.col("run").diff() != 0).over(one), told=told, after=after
     )
+    missing = pl.col("begins") & ~pl.col("told") & (pl.col("step") > 1) & (pl.col("step") < SEQUENCE_COUNTS // 2)
+    none = pl.lit(None, pl.Datetime("us", "UTC"))
+    gaps = ends.filter(missing).with_columns(start_time=none, end_time=none, day=pl.lit(day), kind=pl.lit("loss"))
+    return gaps.with_columns(
+        missing=pl.col("step") - 1,
+        sequence_from=(pl.col("after") + 1) % SEQUENCE_COUNTS,
+        sequence_to=(pl.col("sequence_count").cast(pl.Int32) - 1) % SEQUENCE_COUNTS,
+    ).select(GAP_COLUMNS)
 
 
-def _step() -> pl.Expr:
-    """How far the sequence count is from that of the packet before, or from its last part: 1 if nothing is missing."""
-    count, parts = pl.col("sequence_count").cast(pl.Int32), pl.col("packet_segments").cast(pl.Int32)
-    return (count - (count + parts - 1).shift(1)) % SEQUENCE_COUNTS
-
-
-def _without_inner_packets(lake: Lake, tables: list[Table], days: list[date]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The packets that tell all gaps, and the runs (apid, start_time, end_time) whose inner packets were left out."""
+def _enough_packets(lake: Lake, tables: list[Table], days: list[date]) -> pl.DataFrame:
+    """The packets that tell all gaps and how fast packets come, with the runs that they are of."""
     paths = _paths(lake, tables, days)
     ends = pl.concat(_run_ends(lake, paths, frozenset()))
     runs = (
-        ends.with_columns(place=_place())
+        ends.with_columns(place=place())
         .group_by("apid", "run")
         .agg(start_time=pl.col("place").min(), end_time=pl.col("place").max())
         .filter(pl.col("start_time").is_not_null())
@@ -135,15 +141,13 @@ def _without_inner_packets(lake: Lake, tables: list[Table], days: list[date]) ->
     alone = (pl.col("start_time") > before).fill_null(True) & (pl.col("end_time") < after).fill_null(True)
     long = runs.with_columns(alone=alone).filter(pl.col("end_time") > pl.col("start_time"))
     shared = frozenset(long.filter(~pl.col("alone"))["run"])
-    if shared:
-        ends = pl.concat(_run_ends(lake, paths, shared))
-    return ends, long.filter("alone").select("apid", "start_time", "end_time")
+    return pl.concat(_run_ends(lake, paths, shared)) if shared else ends
 
 
 def _run_ends(
     lake: Lake, paths: list[str], whole: AbstractSet[int], repeated: int = 0, timed: bool = True
 ) -> Iterator[pl.DataFrame]:
-    """First and last packet of each run, and all packets of the runs `whole`; `run` numbers them as they are read.
+    """First and last packet of each run, its marks, and all packets of the runs `whole`; `run` numbers them as read.
 
     `again` is true for packets with the flag `repeated`.
     """
@@ -156,30 +160,31 @@ def _run_ends(
             again = (pl.col("quality_flag") & repeated != 0) if repeated else pl.lit(False)
             for batch in file.iter_batches(ROWS_AT_A_TIME, columns=[*columns, *["quality_flag"] * (repeated != 0)]):
                 read = pl.LazyFrame(batch).select(*columns, again=again)
-                packets = _numbered(_with_segments(read).select(*list(ENDS)[:-1]).collect(), runs, timed)
+                packets = _numbered(with_segments(read).select(*list(ENDS)[:-1]).collect(), runs, timed)
                 runs = int(packets["run"][-1]) + 1
-                run = packets["run"].to_numpy()
-                inner = np.zeros(len(run), bool)
-                inner[1:-1] = (run[1:-1] == run[:-2]) & (run[1:-1] == run[2:])
-                kept = ~inner | np.isin(run, list(whole))
-                yield packets.filter(kept).cast({"file_sha256": pl.String})
+                yield packets.filter(_kept(packets, whole, timed)).cast({"file_sha256": pl.String})
 
 
-def _with_segments(packets: pl.LazyFrame) -> pl.LazyFrame:
-    """The packets with the number of parts that each was joined from: 1 where the type is not segmented."""
-    there = "packet_segments" in packets.collect_schema().names()
-    return packets.with_columns(packet_segments=(pl.col("packet_segments") if there else pl.lit(1)).cast(pl.Int32))
+def _kept(packets: pl.DataFrame, whole: AbstractSet[int], timed: bool) -> pl.Series:
+    """Which packets tell something: the ends of runs, their marks if times are told, and the runs `whole`."""
+    run = packets["run"].to_numpy()
+    inner = np.zeros(len(run), bool)
+    inner[1:-1] = (run[1:-1] == run[:-2]) & (run[1:-1] == run[2:])
+    if timed:
+        inner &= ~packets.select(mark()).to_series().to_numpy()
+    return pl.Series(~inner | np.isin(run, list(whole)))
 
 
 def _numbered(packets: pl.DataFrame, first: int, timed: bool = True) -> pl.DataFrame:
     """Packets by APID in the order of their file, with the number of the run, from `first` on.
 
-    Within a run no packet is missing from packet to packet of one file, and time rises if it is told.
+    Within a run no packet is missing from packet to packet of one file, and time rises if it is told, by a minute at
+    most: in more, the count may have gone round.
     """
     packets = packets.sort("apid", "file_sha256", "byte_offset") if _unordered(packets) else packets
-    steps = (_step() == 1) & (pl.col("apid").diff() == 0)
+    steps = (step() == 1) & (pl.col("apid").diff() == 0)
     if timed:
-        steps &= pl.col("time").diff() > pl.duration()
+        steps &= pl.col("time").diff().is_between(pl.duration(), FAR, closed="right")
     steps &= pl.col("file_sha256").to_physical().diff() == 0
     return packets.with_columns(run=first + (~steps.fill_null(False)).cum_sum().cast(pl.Int64))
 
@@ -188,51 +193,3 @@ def _unordered(packets: pl.DataFrame) -> bool:
     """True if packets of one file and APID do not follow each other, as they do in a file that holds one APID."""
     one = packets["apid"].n_unique() == 1 and packets["file_sha256"].n_unique() == 1
     return not (one and packets["byte_offset"].is_sorted())
-
-
-def _place() -> pl.Expr:
-    """The time at which a packet stands: that of its neighbour in the file if it has none; files are in byte order."""
-    return pl.col("time").forward_fill().backward_fill().over("file_sha256", "apid", order_by="byte_offset")
-
-
-def _and_next(stored: list[date], day: date) -> list[date]:
-    following = [d for d in stored if d > day][:1]
-    return [day, *following] if day in stored else []
-
-
-def _previous(stored: list[date], day: date) -> list[date]:
-    return [d for d in stored if d < day][-1:]
-
-
-def find_gaps(packets: pl.LazyFrame) -> pl.LazyFrame:
-    """Gaps between packets of one APID: columns apid, start_time, end_time, missing, day.
-
-    A packet without a believable time keeps its place in its file; a file without any such time tells nothing. A
-    repeated packet is no gap. A reset of the counter or the loss of more than 16383 packets shows as their remainder,
-    for nothing else is known. A packet joined from parts stands for the counts of all of them (`packet_segments`).
-    """
-    placed = _with_segments(packets).sort("file_sha256", "byte_offset").with_columns(place=_place())
-    placed = placed.filter(pl.col("place").is_not_null())
-    in_order = placed.sort("apid", "place", "sequence_count", "byte_offset").unique(
-        ["apid", "place", "sequence_count"], keep="first", maintain_order=True
-    )
-    in_order = _across_wraps(in_order)
-    return (
-        in_order.with_columns(step=_step().over("apid"), start_time=pl.col("place").shift(1).over("apid"))
-        .filter(pl.col("step").is_not_null(), pl.col("step") > 1)
-        .select(
-            "apid",
-            "start_time",
-            end_time=pl.col("place"),
-            missing=(pl.col("step") - 1).cast(pl.Int32),
-            day=pl.col("place").dt.date(),
-        )
-    )
-
-
-def _across_wraps(packets: pl.LazyFrame) -> pl.LazyFrame:
-    """Packets that share a time, put in the order in which their count runs: 16383 before 0."""
-    spread = pl.col("sequence_count").max() - pl.col("sequence_count").min()
-    wraps = (spread.over("apid", "place") > SEQUENCE_COUNTS // 2) & (pl.col("sequence_count") < SEQUENCE_COUNTS // 2)
-    turned = pl.col("sequence_count").cast(pl.Int32) + pl.when(wraps).then(SEQUENCE_COUNTS).otherwise(0)
-    return packets.with_columns(turned=turned).sort("apid", "place", "turned").drop("turned")

@@ -21,9 +21,9 @@ from typing import Any
 import polars as pl
 
 from ingest import books
+from ingest.accounting import account, complete
 from ingest.arrivals import Arrival, adopt, placed
 from ingest.commit import Verdicts, commit_file
-from ingest.gaps import update_gaps
 from ingest.identities import Received
 from ingest.l0 import decode_file
 from ingest.landing import Landed, land, refused_rows
@@ -93,6 +93,7 @@ def take_in(
         intake = Intake(land(lake, paths, now, settle_seconds) if paths else Landed())
         _note_refused(lake, intake.landed, run_id)
         with closing(Work(lake, executor or SerialExecutor())) as work:
+            complete(lake, work.current, run_id)
             _decode(lake, run_id, intake, work, progress)
         intake.lost = lost(lake, {receipt.key for _, receipt in work.pending})
     return intake
@@ -162,10 +163,10 @@ class Work:
 
     def __init__(self, lake: Lake, executor: Executor) -> None:
         self.lake, self.today = lake, definitions_today(lake)
-        current, outdated = decoded_contents(lake)
+        self.current, outdated = decoded_contents(lake)
         incomplete = _bytes_in(outdated)
         self.pending = pending_files(lake, incomplete)
-        self.verdicts = Verdicts(lake, _held(current, incomplete))
+        self.verdicts = Verdicts(lake, _held(self.current, incomplete))
         self.earlier = _ingested(lake, self.today, incomplete)
         self.unread = defaultdict[tuple[str, str], set[str]](set)
         first: dict[OwnBytes, Receipt] = {}
@@ -288,13 +289,16 @@ class Batch:
         self.received = Received(self.lake)  # frees its memory, which the search for gaps can use
         touched = defaultdict[tuple[str, str], set[date]](set)
         for decoded in self.decoded:
-            touched[decoded.receipt.mission, decoded.receipt.instrument] |= {day for _, day in decoded.rows}
+            receipt = decoded.receipt
+            days = {day for _, day in decoded.rows} | {date.fromisoformat(receipt.day)}
+            touched[receipt.mission, receipt.instrument] |= days
             for row in books.contents(decoded, self.run_id):
                 self.rows.add("contents", **row)
-        for (mission, name), days in touched.items():
-            self.intake.missing += update_gaps(self.lake, mission, name, days)
         _forget_quarantine(self.lake, {own_bytes(decoded.receipt) for decoded in self.decoded})
-        for table in ("quarantine", "contents", "files"):
+        append_ops(self.lake, "quarantine", self.rows.rows.get("quarantine", []))
+        for (mission, name), days in touched.items():  # their account counts what was quarantined
+            self.intake.missing += account(self.lake, mission, name, days, self.run_id)
+        for table in ("contents", "files"):
             append_ops(self.lake, table, self.rows.rows.get(table, []))
 
 

@@ -45,6 +45,7 @@ class Landed:
     new: list[Receipt] = field(default_factory=list)
     known: int = 0
     ignored: int = 0
+    folders: list[Path] = field(default_factory=list)
     growing: list[Path] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     revisions: list[Receipt] = field(default_factory=list)
@@ -88,7 +89,9 @@ def _is_file(path: Path, landed: Landed) -> bool:
         return False
     except OSError:  # a link to nothing or to itself
         mode = 0
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+    if stat.S_ISDIR(mode):
+        landed.folders.append(path)
+    elif not stat.S_ISREG(mode):
         landed.refused.append(Refused(path, "NOT_A_FILE", "is no regular file. Remove it", 0))
     return stat.S_ISREG(mode)
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lake.errors import ConfigurationError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+ALERTS = Path("alerts.toml")  # in the working directory, where the command is run
 
 
 class Settings(BaseSettings):
@@ -25,6 +26,7 @@ class Settings(BaseSettings):
     wait_seconds : how long to wait for another process that does the same kind of work.
     lease_seconds : a lease in object storage that stands still for this long is taken over.
     s3_timeout_seconds : how long one call to object storage may take.
+    alerts : the file that says who is told of alerts; without one nobody is, and alerts are recorded alone.
     """
 
     model_config = SettingsConfigDict(env_prefix="SWXLAKE_", frozen=True)
@@ -37,6 +39,16 @@ class Settings(BaseSettings):
     wait_seconds: float = Field(default=3600, ge=0)
     lease_seconds: float = Field(default=60, gt=0)
     s3_timeout_seconds: float = Field(default=60, gt=0)
+    alerts: Path | None = Field(default_factory=lambda: ALERTS.resolve() if ALERTS.is_file() else None)
+
+    @field_validator("alerts")
+    @classmethod
+    def _is_no_folder(cls, path: Path | None) -> Path | None:
+        if path is None:
+            return None
+        if (place := path.expanduser().resolve()).is_dir():  # so is the place of an empty name
+            raise ValueError("is empty or a folder; name a file such as alerts.toml")
+        return place
 
 
 def read_settings(root: str | None = None) -> Settings:
@@ -46,7 +58,8 @@ def read_settings(root: str | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "SWXLAKE_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise ConfigurationError(f"{name}={first['input']!r}: {first['msg']}. Correct or unset it.") from None
+        what = first["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"{name}={first['input']!r}: {what}. Correct or unset it.") from None
     return settings.model_copy(update={"root": _place(str(root or settings.root))})
 
 

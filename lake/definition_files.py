@@ -6,6 +6,7 @@ Every complaint is a DefinitionError that names file, row or line, field, and wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ from lake.definition_clocks import clock_of, read_clocks
 from lake.definition_order import in_order, read_names
 from lake.definition_packets import check_packet, read_packets
 from lake.definition_records import check_records, read_records
+from lake.definition_rules import check_expectations, check_orbits
 from lake.definition_tables import SHARED_COLUMNS, Entries, TableReader
 from lake.definition_text import build, build_at, check_repeats, numbered_rows, read_yaml, yaml_line
-from lake.definitions import Calibration, Column, Definitions, Flag, Instrument, Limit, Mission, Product, Table
+from lake.definition_watch import alarm_limits, check_limits, read_channels, read_limits
+from lake.definitions import Calibration, Column, Definitions, Flag, Instrument, Mission, Product, Table
 from lake.errors import CalibrationError, DefinitionError
 from lake.packet_definitions import Clock, Packet
+from lake.watch_definitions import Limit
 from lake.xtce.reading import Xtce
 
 OPS_TABLES = Path(__file__).with_name("ops.yaml")
@@ -53,7 +57,9 @@ def _read_mission(folder: Path, shared: dict[str, Column], flags: tuple[Flag, ..
     instruments: list[Instrument] = []
     for below in folders:
         instruments.append(_read_instrument(below, folder.name, shared, flags, instruments))
-    return build_at(Mission, {**values, "names": names, "instruments": instruments}, file, ())
+    mission = build_at(Mission, {**values, "names": names, "instruments": instruments}, file, ())
+    check_orbits(folder, mission)
+    return mission
 
 
 def _check_name(file: Path, values: dict[str, Any]) -> None:
@@ -89,10 +95,12 @@ def _read_instrument(
     )
     values["tables"] = reader.read()
     values["products"] = _read_products(folder / "cdf.yaml", values["tables"])
-    limits = _read_limits(folder / "limits.csv", values["tables"])
-    values["limits"] = (*limits, *_alarm_limits(trees, values["tables"], {(i.table, i.column) for i in limits}))
+    own = {table.name: table for table in values["tables"]}
+    values["limits"] = _limits(folder, own, values["calibrations"], trees)
+    values["channels"] = read_channels(folder / "channels.csv", own)
     instrument = build_at(Instrument, values, file, ())
     _check_calibrations(instrument, folder)
+    check_expectations(folder / "tables.yaml", instrument)
     return instrument
 
 
@@ -120,25 +128,16 @@ def _borrowed(file: Path, borrows: dict[str, list[str]], before: list[Instrument
     return found
 
 
-def _alarm_limits(trees: list[Xtce], tables: list[Table], known: set[tuple[str, str]]) -> list[Limit]:
-    """Alarm ranges of XTCE files, for the columns that the fields become in tables made from level 0.
-
-    One of calibrated values is for converted columns, one of what was sent for copies. limits.csv comes before them.
-    """
-    by_name = {table.name: table for table in tables}
-    found = []
-    for alarm in (alarm for tree in trees for alarm in tree.limits):
-        for table in tables:
-            if alarm.packet not in {by_name[name].packet for name in table.inputs.values() if name in by_name}:
-                continue
-            of_field = [column for column in table.columns if alarm.field == (column.source or column.name)]
-            columns = [column.name for column in of_field if alarm.calibrated == (column.conversion is not None)]
-            found += [
-                Limit(table=table.name, column=column, low=alarm.low, high=alarm.high, source=alarm.place)
-                for column in columns
-                if (table.name, column) not in known
-            ]
-    return found
+def _limits(
+    folder: Path, tables: dict[str, Table], calibrations: Sequence[Calibration], trees: list[Xtce]
+) -> tuple[Limit, ...]:
+    """The limits of limits.csv, and alarm ranges of XTCE files for the columns that it does not name."""
+    own = read_limits(folder / "limits.csv", tables, calibrations)
+    known = {(limit.table, limit.column) for _, limit in own}
+    alarms = [alarm for tree in trees for alarm in tree.limits]
+    told = [(place, x) for place, x in alarm_limits(folder, alarms, tables) if (x.table, x.column) not in known]
+    check_limits([*own, *told])
+    return tuple(limit for _, limit in (*own, *told))
 
 
 def _read_flags(path: Path, shared: tuple[Flag, ...] = ()) -> tuple[Flag, ...]:
@@ -148,22 +147,6 @@ def _read_flags(path: Path, shared: tuple[Flag, ...] = ()) -> tuple[Flag, ...]:
     check_repeats(path, "name", ((n, flag.name) for n, flag in flags), {flag.name for flag in shared})
     check_repeats(path, "bit", ((n, str(flag.bit)) for n, flag in flags), {str(flag.bit) for flag in shared})
     return tuple(flag for _, flag in flags)
-
-
-def _read_limits(path: Path, tables: list[Table]) -> tuple[Limit, ...]:
-    if not path.exists():
-        return ()
-    columns = {(table.name, column.name) for table in tables for column in table.columns}
-    limits = []
-    for number, row in numbered_rows(path):
-        limit = build(Limit, row, f"{path} row {number} ({row.get('column', '')})")
-        if (limit.table, limit.column) not in columns:
-            raise DefinitionError(
-                f"{path} row {number} ({limit.column}): table {limit.table} has no such column. Correct the name."
-            )
-        limits.append((number, limit))
-    check_repeats(path, "column", ((number, f"{limit.table}.{limit.column}") for number, limit in limits))
-    return tuple(limit for _, limit in limits)
 
 
 def _check_calibrations(instrument: Instrument, folder: Path) -> None:

@@ -17,8 +17,19 @@ Libyaml: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  
 Model = TypeVar("Model", bound=BaseModel)
 
 
+TRUTH = "tag:yaml.org,2002:bool"
+
+
 class SafeLoader(Libyaml):  # type: ignore[misc, valid-type]
-    """A safe loader that refuses a key written twice; YAML would silently keep the last."""
+    """A safe loader that refuses a key written twice, of which YAML would silently keep the last.
+
+    `true` and `false` are truth values, as in YAML 1.2; `on`, `off`, `yes` and `no` are words: the states of a heater.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  as PyYAML has it
+        first: [(tag, pattern) for tag, pattern in found if tag != TRUTH or first in "tTfF"]
+        for first, found in Libyaml.yaml_implicit_resolvers.items()
+    }
 
 
 def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:

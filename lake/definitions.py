@@ -20,8 +20,10 @@ from lake.errors import CalibrationError, DefinitionError
 from lake.names import NameRules
 from lake.packet_definitions import Clock, ColumnType, Name, Noun, Packet
 from lake.source_definitions import Records, Transport
+from lake.watch_definitions import Channel, Limit, TableRule, Watch
 
 Level = Literal["l0", "l1", "ql", "l2", "l3"]
+PLACES = ("epoch_tt2000", "byte_offset", "sequence_count")  # numbers of which a mean tells nothing
 Conversion = Literal["polynomial", "spline", "linear", "steps", "states"]
 
 
@@ -190,7 +192,8 @@ class Table(Noun):
     `identity` are the columns by which a packet or record is known again, those of the table or of its first input.
     `experimental` says why nobody should rely on the table, if so.
     `key` names the columns that identify a row; `order` says what `epoch_tt2000` does from row to row. `margins` are
-    the seconds of the day before and of the day after that the transform sees of an input.
+    the seconds of the day before and of the day after that the transform sees of an input. `rules` hold beyond those
+    that follow from the columns; `watch` says what to expect of the table's days.
     """
 
     mission: Name
@@ -218,6 +221,8 @@ class Table(Noun):
     margins: dict[str, tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]] = Field(
         default_factory=dict
     )
+    rules: tuple[TableRule, ...] = ()
+    watch: Watch | None = None
 
     @property
     def address(self) -> str:
@@ -252,6 +257,14 @@ class Table(Noun):
     def flag(self, name: str) -> int:
         """The mask of the flag of that name; KeyError if the instrument has none."""
         return {flag.name: flag for flag in self.flags}[name].mask
+
+    def has_mean(self, column: Column) -> bool:
+        """Whether the mean of a column is a metric of the day: not of places and times, nor of events as sent.
+
+        Every mean has a column read that nothing else has to read, and a night brings most of its rows as events.
+        """
+        sent = self.level == "l0" and self.rows == "event"
+        return not (sent or column.is_list or column.name in ("quality_flag", *PLACES))
 
     def shape(self, column: Column) -> tuple[int, ...]:
         """Sizes of an array column's axes; () for a scalar."""
@@ -300,22 +313,6 @@ class Product(Noun):
     delta_plus: Name | None = None
 
 
-class Limit(Noun):
-    """An alarm limit of one column of a table, both ends in the column's unit. Alarms are shown and never gate."""
-
-    table: Name
-    column: Name
-    low: float
-    high: float
-    source: str
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Limit:
-        if self.low > self.high:
-            raise ValueError(f"low {self.low:g} > high {self.high:g}; swap them or correct the limit")
-        return self
-
-
 class ValidTime(Noun):
     """A half-open range of UTC dates, start included, stop not."""
 
@@ -351,6 +348,7 @@ class Instrument(Noun):
     calibrations: tuple[Calibration, ...] = ()
     flags: tuple[Flag, ...] = ()
     limits: tuple[Limit, ...] = ()
+    channels: tuple[Channel, ...] = ()
     products: tuple[Product, ...] = ()
     unknowns: tuple[str, ...] = ()
     assumed: dict[str, str] = Field(default_factory=dict)
@@ -396,11 +394,12 @@ class Instrument(Noun):
 
 
 class Mission(Noun):
-    """A mission: the valid time of its data, its file names, its instruments and its global CDF attributes."""
+    """A mission: valid time of its data, length of its orbit, file names, instruments and global CDF attributes."""
 
     name: Name
     title: str
     valid_time: ValidTime
+    orbit_seconds: float | None = Field(default=None, gt=0)
     names: NameRules
     cdf: GlobalAttributes = Field(default_factory=dict)
     instruments: tuple[Instrument, ...] = ()

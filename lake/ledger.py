@@ -171,9 +171,17 @@ def _holds(lake: Lake, tables: Mapping[str, Snapshot]) -> pl.Expr:
     return pl.col("definition").is_in(today) & where.is_in(there)
 
 
-def standing_checks(lake: Lake) -> pl.DataFrame:
-    """The newest verdicts about each table-day: columns of ops.checks, one row per rule."""
-    return read_ops(lake, "checks").filter(pl.col("run_id") == pl.col("run_id").max().over("table_name", "day"))
+def standing_checks(lake: Lake, about: pl.Expr | None = None) -> pl.DataFrame:
+    """The newest verdicts about each table-day: columns of ops.checks, one row per rule.
+
+    `about` leaves out rows before they are held in memory: there are millions over the years.
+    """
+    table = lake.ops("checks")
+    rows = scan(lake, table)
+    newest = rows.group_by(TABLE_DAY).agg(pl.col("run_id").max()).collect()
+    asked = rows if about is None else rows.filter(about)
+    found = asked.join(newest.lazy(), on=[*TABLE_DAY, "run_id"], how="semi").collect()
+    return found.sort("run_id", maintain_order=True).unique(list(table.key), keep="last", maintain_order=True)
 
 
 def last_runs(lake: Lake, tables: Iterable[Snapshot] | None = None) -> dict[tuple[str, date], Run]:

@@ -353,10 +353,15 @@ def replace_ops(lake: Lake, name: str, rows: list[dict[str, Any]], predicate: st
     from deltalake import write_deltalake  # noqa: PLC0415  next to its single use
 
     table = lake.ops(name)
-    data = ops_arrow(table, rows)
+    data = _without_words(ops_arrow(table, rows))
 
     def write() -> None:
         delta = _created(lake, table, structure(table))
         write_deltalake(delta, data, mode="overwrite", predicate=predicate, storage_options=lake.storage.options)
 
     _repeated(lake, table, write)
+
+
+def _without_words(rows: pa.Table) -> pa.Table:
+    """The rows without what is said of their columns: delta-rs refuses other words than those that the table has."""
+    return rows.cast(pa.schema([field.remove_metadata() for field in rows.schema]))

@@ -7,22 +7,46 @@ Row rules become counts here (`out_of_range` and the like); rules.py says which 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from functools import reduce
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
 
-from lake.clock import NS, day_number
-from lake.definitions import Column, Limit, Table
+from lake.clock import NS
+from lake.definitions import Column, Table
 from lake.errors import TableError
 from lake.packet_definitions import INTEGER_BITS
+from lake.watch_definitions import Limit
+from quality.predicates import (
+    COLORS,
+    ENDS,
+    EPOCH,
+    FLOATS,
+    beyond_limits,
+    breaks,
+    elsewhere,
+    flagged,
+    has_epoch,
+    is_numeric,
+    is_packet_table,
+    limited_columns,
+    numbers,
+    outside,
+)
 
-EPOCH = "epoch_tt2000"
 WHOLE_TABLE = ""
 GAP_CADENCES = 3  # a step in time longer than this many cadences is a gap
+MANY_ROWS = 1_000_000  # of which a column is cheaper to measure alone than beside others, and takes less memory
 CHECKSUM_REASON = "CHECKSUM"
-FLOATS = ("float32", "float64")
+EXACT_BITS = 16  # a sum of 2^37 integers of this size is exact as a float64
+SUMMABLE_BITS = 32  # a sum of 2^31 integers of this size is exact in 64 bits
+SHARE = "flag_share:"
 SCHEMA = {"column_name": pl.String, "metric": pl.String, "value": pl.Float64}
+
+NONE_KNOWN: Mapping[tuple[str, str], float | None] = MappingProxyType({})
 
 Measure = tuple[str, str, pl.Expr]
 Value = tuple[str, str, float | None]
@@ -34,57 +58,57 @@ def measure_day(
     gaps: pl.DataFrame,
     quarantine: pl.DataFrame,
     limits: tuple[Limit, ...],
+    off: Sequence[tuple[int, int]] = (),
+    known: Mapping[tuple[str, str], float | None] = NONE_KNOWN,
 ) -> pl.DataFrame:
     """Metrics of one table-day: column_name ('' for the whole table), metric, value (null if not measurable).
 
     `frame` holds the day's rows in stored order. `gaps` and `quarantine` hold the rows of ops.gaps and ops.quarantine
-    of the table's instrument and day; they count for L0 packet tables only.
+    of the table's instrument and day; they count for L0 packet tables only. `off` are planned times without data, from
+    and to TT2000 [ns]. `known` are values that need not be measured, by column and metric.
     Raises TableError if the frame lacks a column of the table.
     """
     _check_columns(table, frame)
-    measures = [*_table_measures(table), *_column_measures(table), *_alarm_measures(table, limits)]
-    expressions = {str(i): measure.cast(pl.Float64).alias(str(i)) for i, (_, _, measure) in enumerate(measures)}
-    row: dict[str, Any] = {}
-    # Column by column, so that the cells of a day's arrays stream by: beside what needs all rows they would not.
-    for name, numbers in _by_list_column(table, measures).items():
-        columns = [name] if name else [c.name for c in table.columns if not c.is_list]
-        chosen = frame.select(columns).select(expressions[number] for number in numbers)
-        row |= chosen.collect(engine="streaming").row(0, named=True)
+    measures = [
+        *_table_measures(table, _day(table, frame), off),
+        *_set_flags(table, frame),
+        *_column_measures(table),
+        *_limit_measures(table, limits),
+        *_rule_measures(table),
+    ]
+    values: list[Value] = [
+        (column, name, known[column, name]) for column, name, _ in measures if (column, name) in known
+    ]
+    measures = [measure for measure in measures if measure[:2] not in known]
+    found = _collect(table, frame, measures)
+    values += [(column, name, value) for (column, name, _), value in zip(measures, found, strict=True)]
+    values += _unset_flags(table, values)
+    values += _shares(values)
     if is_packet_table(table):
-        row["apids"] = frame.select(pl.col("apid").unique()).collect(engine="streaming")["apid"].sort().to_list()
-    values: list[Value] = [(column, metric, row[str(i)]) for i, (column, metric, _) in enumerate(measures)]
-    if is_packet_table(table):
-        values += [*_gap_values(gaps, row["apids"]), *_quarantine_values(quarantine)]
+        apids = frame.select(pl.col("apid").unique()).collect(engine="streaming")["apid"].sort().to_list()
+        values += [*_gap_values(gaps, apids), *_quarantine_values(quarantine)]
     return pl.DataFrame(values, schema=SCHEMA, orient="row").with_columns(pl.col("value").fill_nan(None))
 
 
-def _by_list_column(table: Table, measures: list[Measure]) -> dict[str, list[str]]:
-    """Numbers of the measures of each list column, and under '' of all others."""
-    lists = {column.name for column in table.columns if column.is_list}
+def _collect(table: Table, frame: pl.LazyFrame, measures: list[Measure]) -> list[float | None]:
+    """The value of each measure."""
+    expressions = {str(i): measure.cast(pl.Float64).alias(str(i)) for i, (_, _, measure) in enumerate(measures)}
+    alone = {column.name for column in table.columns if column.is_list}
+    if frame.select(pl.len()).collect(engine="streaming").item() > MANY_ROWS:
+        alone = set(table.by_name)
+    row: dict[str, Any] = {}
+    # Column by column, so that the cells of a day's arrays stream by: beside what needs all rows they would not.
+    for numbered in _by_column(measures, alone).values():
+        row |= frame.select(expressions[number] for number in numbered).collect(engine="streaming").row(0, named=True)
+    return [row[number] for number in expressions]
+
+
+def _by_column(measures: list[Measure], alone: set[str]) -> dict[str, list[str]]:
+    """Numbers of the measures of each column that is measured alone, and under '' of all others."""
     groups: dict[str, list[str]] = {}
     for number, (column, _, _) in enumerate(measures):
-        groups.setdefault(column if column in lists else "", []).append(str(number))
+        groups.setdefault(column if column in alone else "", []).append(str(number))
     return groups
-
-
-def is_packet_table(table: Table) -> bool:
-    """True for an L0 table with one row per packet: there, sequence gaps and quarantined bytes are counted."""
-    return table.level == "l0" and table.packet is not None and table.rows == "packet"
-
-
-def is_numeric(column: Column) -> bool:
-    """True if a column's values, or the values in its lists, are numbers."""
-    return column.type in INTEGER_BITS or column.type in FLOATS
-
-
-def has_epoch(table: Table) -> bool:
-    """True if the table's rows are times on a UTC day."""
-    return EPOCH in table.by_name and "day" in table.by_name
-
-
-def limits_of(table: Table, limits: Iterable[Limit]) -> tuple[Limit, ...]:
-    """The alarm limits of one table."""
-    return tuple(limit for limit in limits if limit.table == table.name)
 
 
 def _check_columns(table: Table, frame: pl.LazyFrame) -> None:
@@ -93,41 +117,30 @@ def _check_columns(table: Table, frame: pl.LazyFrame) -> None:
         raise TableError(f"{table.address}: the rows to check lack {', '.join(missing)}. Rebuild the table.")
 
 
-def _table_measures(table: Table) -> Iterator[Measure]:
+def _day(table: Table, frame: pl.LazyFrame) -> date | None:
+    """The table-day that the rows lie on; None for a table without days, or no rows."""
+    if not has_epoch(table):
+        return None
+    days = frame.select("day").head(1).collect(engine="streaming")["day"]
+    return days[0] if len(days) else None
+
+
+def _table_measures(table: Table, day: date | None, off: Sequence[tuple[int, int]]) -> Iterator[Measure]:
     yield WHOLE_TABLE, "rows", pl.len()
     yield from _duplicate_measures(table)
     if has_epoch(table):
-        yield EPOCH, "day_mismatch", _day_mismatch(table).sum()
+        yield EPOCH, "day_mismatch", elsewhere(table, day).sum() if day else pl.lit(0)
         yield from _order_measures(table)
-        yield from _cadence_measures(table)
+        yield from _cadence_measures(table, off)
     if "quality_flag" in table.by_name:
-        yield from _flag_measures(table)
+        yield "quality_flag", "flagged_share", (pl.col("quality_flag") != 0).mean()
 
 
 def _duplicate_measures(table: Table) -> Iterator[Measure]:
     if is_packet_table(table):
-        yield WHOLE_TABLE, "duplicates", _flagged(table, "retransmitted").sum()
+        yield WHOLE_TABLE, "duplicates", flagged(table, "retransmitted").sum()
     elif table.key:
         yield WHOLE_TABLE, "duplicates", pl.len() - pl.struct(table.key).n_unique()
-
-
-def _flagged(table: Table, name: str) -> pl.Expr:
-    mask = next((flag.mask for flag in table.flags if flag.name == name), 0)
-    return pl.col("quality_flag") & mask != 0
-
-
-def _day_mismatch(table: Table) -> pl.Expr:
-    """True for a row whose UTC day is not its table-day; rows without a time are excused if flagged clock_invalid."""
-    epoch = pl.col(EPOCH)
-    days = epoch.fill_null(0).map_batches(_utc_day, return_dtype=pl.Int32, is_elementwise=True)
-    elsewhere = epoch.is_not_null() & (days != pl.col("day").to_physical())
-    if "quality_flag" not in table.by_name:
-        return elsewhere | epoch.is_null()
-    return elsewhere | (epoch.is_null() & ~_flagged(table, "clock_invalid"))
-
-
-def _utc_day(epoch: pl.Series) -> pl.Series:
-    return pl.Series(epoch.name, day_number(epoch.to_numpy()), dtype=pl.Int32)
 
 
 def _order_measures(table: Table) -> Iterator[Measure]:
@@ -138,23 +151,52 @@ def _order_measures(table: Table) -> Iterator[Measure]:
             yield EPOCH, "repeated_times", (steps == 0).sum()
 
 
-def _cadence_measures(table: Table) -> Iterator[Measure]:
+def _cadence_measures(table: Table, off: Sequence[tuple[int, int]]) -> Iterator[Measure]:
     """Spacing of the rows in time order, in seconds; null for fewer than two rows."""
     if table.cadence_seconds is None:
         return
-    steps = pl.col(EPOCH).drop_nulls().sort().diff().drop_nulls()
-    long = steps.filter(steps > round(GAP_CADENCES * table.cadence_seconds * NS))
+    times = pl.col(EPOCH).drop_nulls().sort()
+    steps = times.diff().drop_nulls()
+    missed = (times.diff() - _time_off(times, off)).drop_nulls() if off else steps
+    long = missed.filter(missed > round(GAP_CADENCES * table.cadence_seconds * NS))
     yield EPOCH, "cadence", steps.median() / NS
     yield EPOCH, "time_gaps", long.len()
     yield EPOCH, "longest_time_gap", long.max().fill_null(0) / NS
 
 
-def _flag_measures(table: Table) -> Iterator[Measure]:
-    yield "quality_flag", "flagged_share", (pl.col("quality_flag") != 0).mean()
+def _time_off(times: pl.Expr, off: Sequence[tuple[int, int]]) -> pl.Expr:
+    """How much of the step to each time was planned to have no data, in nanoseconds."""
+    before = times.shift(1)
+    overlaps = [
+        (pl.min_horizontal(times, pl.lit(stop)) - pl.max_horizontal(before, pl.lit(start))).clip(lower_bound=0)
+        for start, stop in off
+    ]
+    return reduce(lambda one, other: one + other, overlaps)
+
+
+def _set_flags(table: Table, frame: pl.LazyFrame) -> Iterator[Measure]:
+    """A count for each flag that any row has: most flags are seldom set, and one pass tells which are not at all."""
+    if "quality_flag" not in table.by_name:
+        return
+    any_row = frame.select(pl.col("quality_flag").bitwise_or()).collect(engine="streaming").item() or 0
     for flag in table.flags:
-        flagged = _flagged(table, flag.name)
-        yield "quality_flag", f"flag:{flag.name}", flagged.sum()
-        yield "quality_flag", f"flag_share:{flag.name}", flagged.mean()
+        if any_row & flag.mask:
+            yield "quality_flag", f"flag:{flag.name}", flagged(table, flag.name).sum()
+
+
+def _unset_flags(table: Table, values: list[Value]) -> list[Value]:
+    counted = {metric for _, metric, _ in values}
+    flags = table.flags if "quality_flag" in table.by_name else ()
+    return [("quality_flag", f"flag:{f.name}", 0.0) for f in flags if f"flag:{f.name}" not in counted]
+
+
+def _shares(values: list[Value]) -> Iterator[Value]:
+    """The share of the rows that each flag has; null where there are no rows."""
+    rows = next((value for column, metric, value in values if (column, metric) == (WHOLE_TABLE, "rows")), None)
+    for column, metric, count in values:
+        name = metric.removeprefix("flag:")
+        if name != metric:
+            yield column, f"{SHARE}{name}", count / rows if count is not None and rows else None
 
 
 def _column_measures(table: Table) -> Iterator[Measure]:
@@ -165,6 +207,8 @@ def _column_measures(table: Table) -> Iterator[Measure]:
             yield column.name, "wrong_length", (pl.col(column.name).list.len() != size).sum()
         if is_numeric(column):
             yield from _number_measures(column)
+            if table.has_mean(column):
+                yield column.name, "mean", _mean(column, numbers(column, _values(column)))
 
 
 def _nulls(column: Column) -> pl.Expr:
@@ -179,40 +223,41 @@ def _values(column: Column) -> pl.Expr:
     return values.explode(empty_as_null=False, keep_nulls=False) if column.is_list else values
 
 
-def _numbers(column: Column) -> pl.Expr:
-    """The values that are numbers. NaN is greater than everything to polars, so it has to be set aside."""
-    values = _values(column)
-    return values.fill_nan(None) if column.type in FLOATS else values
-
-
 def _number_measures(column: Column) -> Iterator[Measure]:
-    numbers = _numbers(column)
+    found = numbers(column, _values(column))
     if column.valid is not None:
-        below, above = _outside(column, *column.valid)
+        below, above = outside(column, _values(column), *column.valid)
         yield column.name, "out_of_range", below.sum() + above.sum()
     if column.type in FLOATS:
         yield column.name, "nans", _values(column).is_nan().sum()
     if not column.is_list and column.name != "quality_flag":
-        yield column.name, "min", numbers.min()
-        yield column.name, "max", numbers.max()
-        # A sum of TT2000 times is beyond what a float64 tells apart, and would depend on the order of the files.
-        above = numbers.cast(pl.Float64) - numbers.min()
-        yield column.name, "mean", above.mean() + numbers.min()
+        yield column.name, "min", found.min()
+        yield column.name, "max", found.max()
 
 
-def _outside(column: Column, low: float, high: float) -> tuple[pl.Expr, pl.Expr]:
-    """Which values lie below `low` and above `high`. Integers are compared as integers, exactly."""
-    numbers = _numbers(column)
-    if column.type in FLOATS:
-        return numbers < low, numbers > high
-    return numbers < math.ceil(max(low, -(2.0**63))), numbers > min(math.floor(min(high, 2.0**63)), 2**63 - 1)
+def _mean(column: Column, found: pl.Expr) -> pl.Expr:
+    if INTEGER_BITS.get(column.type, 64) <= EXACT_BITS:
+        return found.mean()
+    if INTEGER_BITS.get(column.type, 64) <= SUMMABLE_BITS:
+        return found.cast(pl.Int64).sum().cast(pl.Float64) / found.count()
+    # A sum of TT2000 times is beyond what a float64 tells apart, and would depend on the order of the files.
+    above = found.cast(pl.Float64) - found.min()
+    return above.mean() + found.min()
 
 
-def _alarm_measures(table: Table, limits: tuple[Limit, ...]) -> Iterator[Measure]:
-    for limit in limits_of(table, limits):
-        below, above = _outside(table.by_name[limit.column], limit.low, limit.high)
-        yield limit.column, "alarm_low", below.sum()
-        yield limit.column, "alarm_high", above.sum()
+def _limit_measures(table: Table, limits: tuple[Limit, ...]) -> Iterator[Measure]:
+    """Rows beyond each end of the limits of each color; all four counts for every column that has a limit."""
+    for column in limited_columns(table, limits):
+        for color in COLORS:
+            for end in ENDS:
+                yield column.name, f"{color}_{end}", beyond_limits(table, column, limits, color, end).sum()
+
+
+def _rule_measures(table: Table) -> Iterator[Measure]:
+    """Rows that break each rule of the table that is about rows."""
+    for rule in table.rules:
+        if rule.metric is None:
+            yield rule.column or WHOLE_TABLE, f"rule:{rule.name}", breaks(table, rule).sum()
 
 
 def _gap_values(gaps: pl.DataFrame, apids: list[int]) -> list[Value]:

@@ -10,11 +10,25 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
-from lake.definitions import Column, Limit, Table
-from quality.metrics import EPOCH, FLOATS, GAP_CADENCES, WHOLE_TABLE, has_epoch, is_numeric, is_packet_table, limits_of
+from lake.definitions import Column, Table
+from lake.watch_definitions import Color, Limit, TableRule
+from quality.metrics import GAP_CADENCES, WHOLE_TABLE
+from quality.predicates import (
+    COLORS,
+    ENDS,
+    EPOCH,
+    FLOATS,
+    has_epoch,
+    is_numeric,
+    is_packet_table,
+    limited_columns,
+    limits_of,
+)
+from quality.watched_days import rows_per_day
+from quality.words import in_words, mode_in_words, number
 
 Severity = Literal["fail", "warn", "info"]
 
@@ -23,6 +37,7 @@ CADENCE_TOLERANCE = 0.2  # of the nominal cadence
 # own flags is unusual, only its trend can say.
 CLOCK_RULE = "flagged:clock_invalid"
 CLOCK_INVALID_SHARE = 0.01
+LEAST_COMPLETENESS = 0.9  # one packet in ten lost is more than a downlink loses on a good day
 
 
 @dataclass(frozen=True)
@@ -49,13 +64,14 @@ def rules_for(table: Table, limits: tuple[Limit, ...], timeless: bool = False) -
     return (
         *(rule for rule in _table_rules(table) if not (timeless and rule.name == CLOCK_RULE)),
         *(rule for column in table.columns for rule in _column_rules(table, column)),
-        *(rule for limit in limits_of(table, limits) for rule in _alarm_rules(limit)),
+        *(rule for column in limited_columns(table, limits) for rule in _limit_rules(table, column, limits)),
+        *(_table_rule(table, rule) for rule in table.rules),
     )
 
 
 def rules_fingerprint(rules: Iterable[Rule]) -> str:
     """sha256 of the rules: equal for equal rules, on every machine and in every run."""
-    text = json.dumps([asdict(rule) for rule in rules], sort_keys=True)
+    text = json.dumps([vars(rule) for rule in rules], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -69,6 +85,9 @@ def _table_rules(table: Table) -> Iterator[Rule]:
     if table.key and not is_packet_table(table):
         text = f"No 2 rows have the same {', '.join(table.key)}."
         yield _none("unique_key", "duplicates", WHOLE_TABLE, "fail", text)
+    if table.watch is not None and rows_per_day(table) is not None:
+        text = f"At least {LEAST_COMPLETENESS:.0%} of the rows that the day should have are there."
+        yield Rule("completeness", "completeness", WHOLE_TABLE, LEAST_COMPLETENESS, None, "warn", text)
     if has_epoch(table):
         yield from _time_rules(table)
     if is_packet_table(table):
@@ -90,9 +109,9 @@ def _time_rules(table: Table) -> Iterator[Rule]:
 
 def _cadence_rules(nominal: float) -> Iterator[Rule]:
     low, high = nominal * (1 - CADENCE_TOLERANCE), nominal * (1 + CADENCE_TOLERANCE)
-    text = f"The median spacing of rows is {_number(low)} to {_number(high)} s; nominal are {_number(nominal)} s."
+    text = f"The median spacing of rows is {number(low)} to {number(high)} s; nominal are {number(nominal)} s."
     yield Rule(f"cadence:{EPOCH}", "cadence", EPOCH, low, high, "warn", text)
-    text = f"0 steps in time are longer than {_number(GAP_CADENCES * nominal)} s ({GAP_CADENCES} cadences)."
+    text = f"0 steps in time are longer than {number(GAP_CADENCES * nominal)} s ({GAP_CADENCES} cadences)."
     yield _none(f"no_gaps:{EPOCH}", "time_gaps", EPOCH, "warn", text)
 
 
@@ -133,7 +152,7 @@ def _number_rules(table: Table, column: Column) -> Iterator[Rule]:
     # L0 keeps what was sent, impossible values included; a level that is made here has to be right.
     severity: Severity = "warn" if table.level == "l0" else "fail"
     if column.valid is not None:
-        low, high = map(_number, column.valid)
+        low, high = map(number, column.valid)
         unit = f" {column.unit}" if column.unit else ""
         text = f"0 values of {name} lie outside {low} to {high}{unit}."
         yield _none(f"in_range:{name}", "out_of_range", name, severity, text)
@@ -141,17 +160,25 @@ def _number_rules(table: Table, column: Column) -> Iterator[Rule]:
         yield _none(f"no_nan:{name}", "nans", name, severity, f"0 values of {name} are NaN; fill is null.")
 
 
-def _alarm_rules(limit: Limit) -> Iterator[Rule]:
-    """A rule for each end that a limit has."""
-    name = limit.column
-    if math.isfinite(limit.low):
-        text = f"0 values of {name} are below the alarm limit {_number(limit.low)} ({limit.source})."
-        yield _none(f"alarm_low:{name}", "alarm_low", name, "info", text)
-    if math.isfinite(limit.high):
-        text = f"0 values of {name} are above the alarm limit {_number(limit.high)} ({limit.source})."
-        yield _none(f"alarm_high:{name}", "alarm_high", name, "info", text)
+def _limit_rules(table: Table, column: Column, limits: tuple[Limit, ...]) -> Iterator[Rule]:
+    """A rule for each color and end that the limits of a column have."""
+    own = [limit for limit in limits_of(table, limits) if limit.column == column.name]
+    for color in COLORS:
+        for end in ENDS:
+            if told := [limit for limit in own if limit.severity == color and math.isfinite(getattr(limit, end))]:
+                text = _limits_in_words(column, color, end, told)
+                yield _none(f"{color}_{end}:{column.name}", f"{color}_{end}", column.name, "info", text)
 
 
-def _number(value: float) -> str:
-    """A limit as a person writes it: 65535, not 65535.0; the floating-point tail of 0.1 + 0.2 is cut."""
-    return f"{value:.0f}" if float(value).is_integer() else f"{value:.12g}"
+def _limits_in_words(column: Column, color: Color, end: str, limits: list[Limit]) -> str:
+    side = "below" if end == "low" else "above"
+    ends = (f"{number(getattr(limit, end))}{mode_in_words(limit.when)} ({limit.source})" for limit in limits)
+    return f"0 values of {column.name} are {side} the {color} limit {', or '.join(ends)}."
+
+
+def _table_rule(table: Table, rule: TableRule) -> Rule:
+    """A rule that the table's definition tells: of a metric as it stands there, of rows a count that is zero."""
+    name, column = f"rule:{rule.name}", rule.column or WHOLE_TABLE
+    if rule.metric is not None:
+        return Rule(name, rule.metric, column, rule.low, rule.high, rule.severity, in_words(rule))
+    return _none(name, name, column, rule.severity, in_words(rule))

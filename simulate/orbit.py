@@ -14,18 +14,13 @@ Bool = npt.NDArray[np.bool_]
 
 
 class Orbit(Noun):
-    """Revolutions per day, and the part of each orbit that is spent in the Earth's shadow.
+    """Length of an orbit in seconds, and the part of it that is spent in the Earth's shadow.
 
     The phase is 0 at sunrise. Phase 0 falls on 1970-01-01T00:00:00 UTC: any other instant would do as well.
     """
 
-    revolutions_per_day: float = Field(gt=0, le=20)
+    period_s: float = Field(gt=0)
     night_fraction: float = Field(ge=0, lt=1)
-
-    @property
-    def period_s(self) -> float:
-        """Length of an orbit in seconds."""
-        return 86_400 / self.revolutions_per_day
 
     def phase(self, unix_s: Float64) -> Float64:
         """Part of the orbit since sunrise, 0 to 1."""

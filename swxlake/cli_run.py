@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lake.errors import ConfigurationError
 from lake.store import Lake
 from swxlake.cli_options import (
     Dask,
@@ -80,22 +81,52 @@ def transform(  # noqa: PLR0913, PLR0917  each parameter is an option
     finish(outcome, json)
 
 
-@app.command(epilog="Example: swxlake check padre.meddea_l1_photon --day 2024-09-16")
+@app.command(epilog="Example: swxlake check padre.meddea_l1_photon@2024-09-16 --rows")
 def check(  # noqa: PLR0913, PLR0917  each parameter is an option
-    tables: Tables = None,
+    tables: Annotated[
+        list[str] | None,
+        typer.Argument(help="Tables, such as padre.meddea_l1_photon, or one TABLE@DAY; default all."),
+    ] = None,
     day: Day = None,
     first: From = None,
     stop: To = None,
+    rows: Annotated[bool, typer.Option("--rows", help="List the rows of TABLE@DAY that break rules.")] = False,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1_000_000, help="With --rows: the most rows of each rule.")
+    ] = 20,
+    rule: Annotated[str | None, typer.Option("--rule", help="With --rows: one rule only.")] = None,
     force: Force = False,
     root: Root = None,
     json: Json = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Measure and judge the table-days that changed since they were judged."""
+    """Measure and judge the table-days that changed since they were judged, or list the rows that break rules."""
     from swxlake import night  # noqa: PLC0415
+    from swxlake.broken_rows import list_broken_rows  # noqa: PLC0415
 
     lake = open_lake(root, verbose).lake
-    finish(night.check(lake, _selection(lake, tables, (day, first, stop), force)), json)
+    tables, day = table_day(tables, day)
+    selection = _selection(lake, tables, (day, first, stop), force)
+    if not rows:
+        if rule is not None:
+            raise ConfigurationError("--rule goes with --rows. Give both.")
+        finish(night.check(lake, selection), json)
+    if day is None or selection.tables is None or len(selection.tables) != 1:
+        raise ConfigurationError("--rows lists the rows of one table-day. Name it as TABLE@DAY.")
+    finish(list_broken_rows(lake, selection.tables[0], parse_day(day), limit, rule), json)
+
+
+def table_day(names: list[str] | None, day: str | None) -> tuple[list[str] | None, str | None]:
+    """Names of tables and the day that one TABLE@DAY gives; as they are where there is none.
+
+    Raises ConfigurationError if a day is given twice, or to one of several tables.
+    """
+    if not any("@" in name for name in names or ()):
+        return names, day
+    if names is None or len(names) > 1 or day is not None:
+        raise ConfigurationError("give one TABLE@DAY, or several tables and --day.")
+    name, _, own = names[0].partition("@")
+    return [name], own
 
 
 @app.command(epilog="Example: swxlake export --from 2024-09-01 --to 2024-10-01")

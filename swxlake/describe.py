@@ -18,6 +18,7 @@ from swxlake.cli_options import check_lake, parse_day, similar
 from swxlake.descent import descendants_of_day, describe_calibration, describe_product, describe_raw_file
 from swxlake.layouts import describe_source, source_names
 from swxlake.outcome import Outcome
+from swxlake.watched import channel_rows, expected, limit_rows, rule_rows
 
 
 def describe(lake: Lake, name: str) -> Outcome:
@@ -52,7 +53,7 @@ def _paths(lake: Lake) -> list[str]:
 
 
 def describe_table(lake: Lake, table: Table) -> Outcome:
-    """Title, grain, inputs, calibrations, axes and columns of a table, and what is assumed or not known about it."""
+    """Title, grain, inputs, calibrations, axes, columns, limits, channels and rules of a table, and what is assumed."""
     facts: dict[str, Any] = {"table": table.address, "title": table.title, "grain": table.grain}
     if table.experimental:
         facts["experimental"] = table.experimental.strip()
@@ -74,9 +75,20 @@ def describe_table(lake: Lake, table: Table) -> Outcome:
         }
         for column in table.columns
     ]
+    if table.watch is not None:
+        facts["watched"] = expected(table.watch) or ["Its gaps are told."]
     flags = [{"bit": flag.bit, "flag": flag.name, "meaning": flag.description} for flag in table.flags]
     sections = {"columns": columns, "axes": [_axis(axis) for axis in table.axes], "quality_flag": flags}
+    sections |= _watched(lake, table)
     return Outcome(facts=facts, tables={title: rows for title, rows in sections.items() if rows})
+
+
+def _watched(lake: Lake, table: Table) -> dict[str, list[dict[str, Any]]]:
+    if table.mission == "ops":
+        return {}
+    instrument = lake.definitions.instrument(table)
+    rows = {"limits": limit_rows(instrument, table), "channels": channel_rows(instrument, table)}
+    return {**rows, "rules": rule_rows(table)}
 
 
 def _margins(table: Table) -> dict[str, Any]:

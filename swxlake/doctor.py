@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks before a run: definitions, transforms, products and storage, each with a word and a remedy."""
+"""Checks before a run: definitions, transforms, products, storage and alerts, each with a word and a remedy."""
 
 from __future__ import annotations
 
 import importlib
-import math
 import os
-import re
 import secrets
 import sys
 from collections.abc import Callable
@@ -14,18 +12,20 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from lake.definitions import Limit, Table
-from lake.errors import DefinitionError, StorageError, SwxlakeError, TableError
+from lake.definition_watch import unheard_alarms
+from lake.definitions import Table
+from lake.errors import StorageError, SwxlakeError, TableError
 from lake.ledger import release
 from lake.maintenance import parquet_files
 from lake.reading import file_sizes, open_table
 from lake.storage import LOCKS
 from lake.store import RAW, Lake, RawArchive
 from lake.units import check_units
+from swxlake.doctor_alerts import examine_alerts
+from swxlake.doctor_watch import examine_channels, examine_limits, examine_orbits, examine_rules
 from swxlake.outcome import Outcome
 
 FREE_BYTES = 1 << 30
-XTCE_LINE = re.compile(r"packets/.+\.xml line \d+")
 PACKAGES = ("pyarrow", "duckdb", "polars", "deltalake", "cdflib", "great-expectations", "numpy", "scipy")
 
 
@@ -36,6 +36,9 @@ def examine(lake: Lake) -> Outcome:
         "definitions": _definitions,
         "units": _units,
         "limits": _limits,
+        "channels": _channels,
+        "rules": _rules,
+        "orbits": _orbits,
         "unpackers": _unpackers,
         "transforms": _transforms,
         "calibrations": _calibrations,
@@ -51,6 +54,8 @@ def examine(lake: Lake) -> Outcome:
         except SwxlakeError as error:
             outcome.facts[name] = "not well"
             outcome.problems.append(f"{name}: {error}")
+    outcome.notes += unheard_alarms(lake.definitions)
+    outcome.include(examine_alerts(lake))
     return outcome
 
 
@@ -70,29 +75,19 @@ def _units(lake: Lake) -> str:
 
 
 def _limits(lake: Lake) -> str:
-    """Raises DefinitionError for a limit that no value of its column, within its valid range, can break or keep."""
-    count = 0
-    for mission in lake.definitions.missions:
-        for instrument in mission.instruments:
-            for limit in instrument.limits:
-                low, high = _valid(lake, f"{mission.name}.{limit.table}", limit.column)
-                if limit.high < low or limit.low > high:
-                    folder = lake.definitions.path / mission.name / instrument.name
-                    raise DefinitionError(
-                        f"{_place(folder, limit)} ({limit.table}.{limit.column}): {limit.low:g} to {limit.high:g} lies "
-                        f"outside the valid range {low:g} to {high:g}. Correct one."
-                    )
-                count += 1
-    return f"{count} alarm limits lie within the valid ranges of their columns"
+    return examine_limits(lake.definitions)
 
 
-def _place(folder: Path, limit: Limit) -> Path:
-    """Where a limit stands: one of an XTCE file has that and the line as its source."""
-    return folder / (limit.source if XTCE_LINE.fullmatch(limit.source) else "limits.csv")
+def _channels(lake: Lake) -> str:
+    return examine_channels(lake.definitions)
 
 
-def _valid(lake: Lake, address: str, column: str) -> tuple[float, float]:
-    return lake.definitions.tables[address].by_name[column].valid or (-math.inf, math.inf)
+def _rules(lake: Lake) -> str:
+    return examine_rules(lake.definitions)
+
+
+def _orbits(lake: Lake) -> str:
+    return examine_orbits(lake.definitions)
 
 
 def _unpackers(lake: Lake) -> str:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The night: which stage runs when, and what gates what. Each stage may also be run alone, and be repeated.
 
-ingest -> transform -> check -> export -> catalog. A refused file, a failed day or a failed check stops nothing but
-itself, and makes the exit code 1.
+ingest -> transform -> check -> export -> alerts. A refused file, a failed day or a failed check stops nothing but
+itself, and makes the exit code 1. So does a channel of alerts that does not take what it is to tell.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ from lake.definitions import Table
 from lake.errors import ConfigurationError
 from lake.ledger import outdated_contents, read_contents
 from lake.store import Lake
+from quality.anomalies.watch import watch_all
 from quality.checks import check_all
+from quality.notices.reach import reach
+from quality.notices.settings import warnings
+from swxlake.alerting import alert_settings, update
 from swxlake.outcome import Outcome
 from swxlake.progress import Progress, bar
 from transforms import engine
@@ -57,13 +61,29 @@ class Selection:
 
 
 def run_night(lake: Lake, settings: Settings, inbox: Path | None, crew: Crew = ALONE) -> Outcome:
-    """All stages in order."""
-    outcome = ingest(lake, settings, [inbox] if inbox else [], crew)
+    """All stages in order. Settings of alerts that are wrong are a problem, and stop nothing but the alerts."""
+    outcome = _alert_settings(lake, settings)
+    well = not outcome.problems
+    outcome.include(ingest(lake, settings, [inbox] if inbox else [], crew))
     everything = Selection()
     outcome.include(transform(lake, everything, crew))
     outcome.include(check(lake, everything))
     outcome.include(export(lake, everything))
+    if well:
+        outcome.include(update(lake, settings))
     return outcome
+
+
+def _alert_settings(lake: Lake, settings: Settings) -> Outcome:
+    """What is wrong with the settings of alerts, told before anything is done: a wrong mail host must not cost data.
+
+    With wrong settings no alert is looked at; the next run with right ones finds and tells what there is then.
+    """
+    try:
+        told = alert_settings(lake, settings)
+        return Outcome(notes=[*warnings(told, lake.definitions, settings.alerts), *reach(told)])
+    except ConfigurationError as error:
+        return Outcome(problems=[f"{error} Until then nobody is told of alerts"])
 
 
 def ingest(lake: Lake, settings: Settings, paths: list[Path], crew: Crew = ALONE) -> Outcome:
@@ -77,6 +97,7 @@ def ingest(lake: Lake, settings: Settings, paths: list[Path], crew: Crew = ALONE
     outcome = Outcome(facts={"ingest": _intake_facts(intake)})
     landed = intake.landed
     outcome.notes += [f"{path.name}: still growing; it will be taken the next time" for path in landed.growing]
+    outcome.notes += [f"{path}: a folder within the inbox; what lies in it is not taken" for path in landed.folders]
     outcome.notes += [f"{name}: holds no byte; recorded as empty" for name in intake.empty]
     outcome.notes += landed.restored
     outcome.notes += _missing(intake)
@@ -111,7 +132,7 @@ def _intake_facts(intake: Intake) -> dict[str, int]:
 def _missing(intake: Intake) -> list[str]:
     found = []
     if intake.missing:
-        found.append(f"{intake.missing} packets are missing; see ops.gaps")
+        found.append(f"{intake.missing} packets are missing; see `swxlake gaps`")
     if intake.clock_invalid:
         found.append(f"{intake.clock_invalid} packets have an impossible clock; kept in L0, left out of L1")
     return found
@@ -209,16 +230,19 @@ def _with_transform(tables: list[Table] | None) -> list[Table] | None:
 
 
 def check(lake: Lake, selection: Selection) -> Outcome:
-    """Measure and judge every table-day whose state was not judged yet."""
+    """Measure and judge every table-day whose state was not judged yet, and watch those of watched tables."""
     checked = check_all(lake, None, selection.tables, selection.days, selection.force)
+    watched = watch_all(lake, None, selection.tables, selection.days, selection.force)
     refresh(lake)
     by_severity = {"fail": "failed", "warn": "warnings", "info": "alarms"}
     counts = {word: sum(row[3] == severity for row in checked.broken) for severity, word in by_severity.items()}
     outcome = Outcome(facts={"check": {"table_days": checked.table_days, **counts}})
+    outcome.facts["watch"] = {"table_days": watched.table_days, "anomalies": len(watched.found)}
     for table, day, rule, severity, value, detail in checked.broken:
         words = outcome.problems if severity == "fail" else outcome.notes
         kind = {"fail": "check failed", "warn": "warning", "info": "alarm"}[severity]
-        words.append(f"{kind} {table}@{day} {rule}: {_finding(value, detail)}")
+        where = f" `swxlake check {table}@{day} --rows` lists the rows" if severity == "fail" else ""
+        words.append(f"{kind} {table}@{day} {rule}: {_finding(value, detail)}{where}")
     return outcome
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -19,6 +20,7 @@ from lake.catalog import SQL_VIEWS
 from lake.config import CHECKOUT
 from lake.definition_files import read_definitions
 from lake.definitions import Axis, Calibration, Column, Definitions, Instrument, Mission, Product, Table
+from swxlake.watched import channel_rows, expected, limit_rows, rule_rows
 
 WIDTH = 100
 NO_UPPER_END = 2**62  # a shared column without valid_max
@@ -63,8 +65,16 @@ def commands_text() -> str:
     ]
     for name in program.list_commands(context):  # type: ignore[attr-defined]
         command = program.get_command(context, name)  # type: ignore[attr-defined]
-        parts += [f"## swxlake {name}", _code(command.get_help(typer.Context(command, info_name=name, parent=context)))]
+        own = typer.Context(command, info_name=name, parent=context)
+        parts += [f"## swxlake {name}", _code(command.get_help(own)), *_below(command, own)]
     return _page(parts)
+
+
+def _below(command: Any, context: typer.Context) -> Iterator[str]:
+    """The help of the commands below a command."""
+    for word, below in getattr(command, "commands", {}).items():
+        yield f"### {context.command_path} {word}"
+        yield _code(below.get_help(typer.Context(below, info_name=word, parent=context)))
 
 
 def _code(text: str) -> str:
@@ -94,7 +104,7 @@ def _instrument(mission: Mission, instrument: Instrument) -> list[str]:
     products = {product.table: product for product in instrument.products}
     parts += [part for table in instrument.tables for part in _table(table, products.get(table.name))]
     parts += [_flags(mission, instrument), _calibrations(mission, instrument), _assumed(mission, instrument)]
-    parts += [_limits(mission, instrument)]
+    parts += [_limits(mission, instrument), _channels(mission, instrument)]
     if instrument.unknowns:
         parts += [f"## Unknowns of {instrument.name}", "\n".join(f"* {text}" for text in instrument.unknowns)]
     return [part for part in parts if part]
@@ -131,7 +141,8 @@ def _table(table: Table, product: Product | None) -> list[str]:
     grain = f"{table.title}: {table.grain}."
     header = ("column", "type", "unit", "valid", "description")
     columns = _grid(header, [_column(table, column) for column in table.columns])
-    return [f"## {table.address}", " ".join([grain, *facts]), *_axes(table), columns]
+    facts += ["Watched.", *expected(table.watch)] if table.watch is not None else []
+    return [f"## {table.address}", " ".join([grain, *facts]), *_axes(table), columns, *_rules(table)]
 
 
 def _axes(table: Table) -> list[str]:
@@ -194,9 +205,30 @@ def _assumed(mission: Mission, instrument: Instrument) -> str:
 
 
 def _limits(mission: Mission, instrument: Instrument) -> str:
-    rows = [(f"`{x.table}`", f"`{x.column}`", f"{x.low:g}", f"{x.high:g}", x.source) for x in instrument.limits]
-    title = f"## Alarm limits of {mission.name}/{instrument.name}"
-    return f"{title}\n\n{_grid(('table', 'column', 'low', 'high', 'source'), rows)}" if rows else ""
+    header = ("table", "column", "severity", "low", "high", "when", "lasting", "source")
+    rows = [
+        (f"`{table.name}`", f"`{row['column']}`", *(row[key] for key in header[2:]))
+        for table in instrument.tables
+        for row in limit_rows(instrument, table)
+    ]
+    title = f"## Limits of {mission.name}/{instrument.name}"
+    return f"{title}\n\n{_grid(header, rows)}" if rows else ""
+
+
+def _channels(mission: Mission, instrument: Instrument) -> str:
+    rows = [
+        (f"`{table.name}`", f"`{row['column']}`", row["kind"], f"`{row['by']}`" if row["by"] else "")
+        for table in instrument.tables
+        for row in channel_rows(instrument, table)
+    ]
+    title = f"## Channels of {mission.name}/{instrument.name}"
+    note = "Columns that are watched for anomalies; what is usual is learned for each value of column `by` by itself."
+    return f"{title}\n\n{note}\n\n{_grid(('table', 'column', 'kind', 'by'), rows)}" if rows else ""
+
+
+def _rules(table: Table) -> list[str]:
+    rows = [(f"`{x['rule']}`", x["severity"], f"`{x['holds']}`", x["description"]) for x in rule_rows(table)]
+    return [f"Rules:\n\n{_grid(('rule', 'severity', 'holds', 'why'), rows)}"] if rows else []
 
 
 def _views() -> str:

@@ -28,6 +28,7 @@ def lake_status(lake: Lake) -> Outcome:
     outcome.notes += _quarantined(quarantine)
     outcome.notes += _missing(read_ops(lake, "gaps"))
     outcome.notes += _alarms(lake)
+    outcome.notes += _alerts(lake)
     return outcome
 
 
@@ -83,12 +84,15 @@ def _failed(lake: Lake) -> list[str]:
     broken = (
         standing_checks(lake).filter(~pl.col("passed"), pl.col("severity") == "fail").sort("table_name", "day", "rule")
     )
-    return failed + [f"{t}@{d}: {r}" for t, d, r in broken.select("table_name", "day", "rule").iter_rows()]
+    rules = broken.select("table_name", "day", "rule").iter_rows()
+    return failed + [f"{t}@{d}: {r}; `swxlake check {t}@{d} --rows` lists the rows" for t, d, r in rules]
 
 
 def _missing(gaps: pl.DataFrame) -> list[str]:
     keys = ["mission", "instrument", "apid"]
-    rows = gaps.group_by(keys).agg(pl.len(), pl.col("missing").sum()).sort(keys).iter_rows()
+    rows = (
+        gaps.filter(pl.col("missing") > 0).group_by(keys).agg(pl.len(), pl.col("missing").sum()).sort(keys).iter_rows()
+    )
     return [f"{m}/{i} APID {apid}: {missing} packets missing in {count} gaps" for m, i, apid, count, missing in rows]
 
 
@@ -98,3 +102,15 @@ def _alarms(lake: Lake) -> list[str]:
     )
     columns = ["table_name", "day", "rule", "value"]
     return [f"alarm {t}@{d} {r}: {v:g} values" for t, d, r, v in alarms.select(columns).iter_rows()]
+
+
+def _alerts(lake: Lake) -> list[str]:
+    """A line for all alerts that are not over: how many nobody knows of, and how many are known."""
+    alerts = read_ops(lake, "alerts")
+    told = [f"{words} {state}" for state in ("open", "acknowledged") if (words := _severities(alerts, state))]
+    return [f"alerts: {', '.join(told)}; see `swxlake alerts`"] if told else []
+
+
+def _severities(alerts: pl.DataFrame, state: str) -> str:
+    counts = sorted(alerts.filter(state=state).group_by("severity").len().iter_rows())
+    return " and ".join(f"{count} {severity}" for severity, count in counts)

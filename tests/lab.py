@@ -87,6 +87,7 @@ FILES = {
             order: strict
             inputs: {warm: box_l0_warm}
             method: calibrated
+            watch: {}
             calibrations: [temp_polynomial]
             columns:
               - epoch_tt2000

@@ -24,6 +24,7 @@ from ingest.unpack import Ragged, compile_plan, unpack
 from lake.clock import NS, day_bounds
 from lake.config import CHECKOUT, Settings
 from lake.definition_files import read_definitions
+from lake.definition_rules import metrics_of
 from lake.definitions import Definitions, Instrument, Mission, Table
 from lake.ledger import read_ops
 from lake.reading import scan
@@ -31,6 +32,7 @@ from lake.store import Lake
 from simulate.generic.instrument import Generic, packet_types
 from simulate.generic.packets import PacketType
 from simulate.generic.records import RecordType
+from swxlake.doctor_watch import examine_limits
 from swxlake.new.instrument import Wanted
 from swxlake.new.making import Request, make_instrument
 from swxlake.night import run_night
@@ -131,6 +133,17 @@ def test_every_table_of_level_0_is_made_into_another_one_or_has_a_reason(
 def test_every_table_that_is_not_decoded_has_a_maker(pair: tuple[Mission, Instrument]) -> None:
     _, instrument = pair
     assert all(callable(transform_of(table)) for table in instrument.tables if table.inputs)
+
+
+def test_every_limit_can_be_broken_and_kept(definitions: Definitions) -> None:
+    examine_limits(definitions)
+
+
+def test_every_measured_quantity_that_is_watched_has_a_unit(pair: tuple[Mission, Instrument]) -> None:
+    _, instrument = pair
+    tables = {table.name: table for table in instrument.tables}
+    analog = [tables[c.table].by_name[c.column] for c in instrument.channels if c.kind == "analog"]
+    assert [column.name for column in analog if not column.unit] == []
 
 
 def test_every_product_keeps_the_rules(definitions: Definitions, pair: tuple[Mission, Instrument]) -> None:
@@ -248,6 +261,15 @@ def test_level_1_is_there_in_order_of_time_with_a_value_for_every_one_sent(
         assert rows["epoch_tt2000"].is_sorted()
         converted = [column.name for column in table.columns if column.conversion]
         assert [name for name in converted if rows[name].null_count()] == []
+
+
+def test_every_metric_that_rules_and_trends_may_name_is_measured(night: Lake, made: tuple[Mission, Instrument]) -> None:
+    _, instrument = made
+    measured = read_ops(night, "metrics").select("table_name", "column_name", "metric").unique()
+    for table in instrument.tables:
+        known = set(measured.filter(pl.col("table_name") == table.address).select("column_name", "metric").rows())
+        named = {(column, metric) for column, names in metrics_of(instrument, table).items() for metric in names}
+        assert named - known == set() or not known, table.address
 
 
 def test_a_field_table_and_an_xtce_file_of_one_packet_make_the_same_tables(night: Lake) -> None:

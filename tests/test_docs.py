@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -47,6 +48,12 @@ def commands_of(path: Path) -> Iterator[tuple[str, str]]:
         yield from re.findall(r"(?<![\w/.-])(?:\.venv/bin/)?swxlake ([a-z]+)\b(.*)", line.split("  #")[0])
 
 
+def options_of(command: Any) -> set[str]:
+    """Options of a command and of those below it."""
+    below = {option for each in getattr(command, "commands", {}).values() for option in options_of(each)}
+    return {option for parameter in command.params for option in parameter.opts} | below
+
+
 def targets() -> set[str]:
     return set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))
 
@@ -85,7 +92,7 @@ def test_every_command_is_documented() -> None:
 def test_every_documented_command_and_option_exists(path: Path) -> None:
     for name, rest in commands_of(path):
         assert name in COMMANDS, f"swxlake {name}"
-        options = {option for parameter in COMMANDS[name].params for option in parameter.opts} | {"--help", "-h"}
+        options = options_of(COMMANDS[name]) | {"--help", "-h"}
         words = re.sub(r"\"[^\"]*\"|'[^']*'", "", rest)
         assert set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", words)) <= options, f"swxlake {name}{rest}"
 

@@ -40,6 +40,23 @@ def compare(name: str, value: object, operator: str = "==", raw: bool = False) -
     )
 
 
+def ranges(*found: str) -> str:
+    """Static alarm ranges, each by its element with its attributes."""
+    inside = "".join(f"<xtce:{each}/>" for each in found)
+    return f"<xtce:StaticAlarmRanges>{inside}</xtce:StaticAlarmRanges>"
+
+
+def alarm(*found: str, attributes: str = "") -> str:
+    """A default alarm with these ranges."""
+    return f"<xtce:DefaultAlarm {attributes}>{ranges(*found)}</xtce:DefaultAlarm>"
+
+
+def context(match: str, *found: str, attributes: str = "") -> str:
+    """An alarm with these ranges in a context."""
+    inside = f"{ranges(*found)}<xtce:ContextMatch>{match}</xtce:ContextMatch>"
+    return f"<xtce:ContextAlarm {attributes}>{inside}</xtce:ContextAlarm>"
+
+
 def container(
     name: str, entries: str, base: str | None = "CCSDSPacket", criteria: str = "", abstract: bool = False
 ) -> str:

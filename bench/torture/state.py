@@ -14,6 +14,7 @@ from lake.store import Lake
 OF_THE_RUN = [
     "run_id", "table_id", "started_at", "seconds", "checked_at", "created_at", "received_at", "files", "plan",
     "made_from",  # names the state of the checkout, which may be worked on meanwhile
+    "at", "opened_at", "changed_at",
 ]  # fmt: skip
 HISTORY = ("runs", "exports")  # one more row after an interruption is right; their last state is compared
 
@@ -26,6 +27,10 @@ def table_state(lake: Lake) -> dict[str, pl.DataFrame]:
         if table.name in HISTORY:
             keys = ["table_name" if table.name == "runs" else "product", "day"]
             frame = frame.sort("run_id").unique(keys, keep="last").drop("status", "reason", "depends_on", strict=False)
+        if table.name == "metrics":
+            frame = frame.filter(~pl.col("metric").str.starts_with("latency_"))
+        if table.name == "watched":
+            frame = frame.drop("state", "usual")  # they rest on how late files arrived, too
         state[f"ops.{table.name}"] = in_order(frame)
     return state
 

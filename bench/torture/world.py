@@ -211,6 +211,8 @@ def _standing(lake: Lake) -> dict[str, pl.DataFrame]:
         "files": read_ops(lake, "files").filter(pl.col("definition").is_in(list(today)) | (pl.col("bytes") == 0)),
         "quarantine": read_ops(lake, "quarantine").filter(pl.col("file_sha256") != ""),  # without files refused
         "gaps": read_ops(lake, "gaps"),
+        "packets": read_ops(lake, "packets").drop("run_id"),
+        "anomalies": read_ops(lake, "anomalies").drop("run_id"),
         "contents": current_contents(lake),
         "runs": pl.DataFrame(runs, ["table", "day", "status", "rows", "content"], orient="row"),
         "checks": standing_checks(lake).drop("detail"),

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calibrators, enumerations and alarm ranges of XTCE, as the rows that conversions read."""
+"""Calibrators and enumerations of XTCE, as the rows that conversions read."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 
@@ -15,8 +14,6 @@ from lake.xtce.elements import Element
 
 HIGHEST_POWER = 20
 MOST_ROWS = 100_000  # of all calibrations of a file; a few ranges of values may stand for more than a memory holds
-# The critical range is the one that operators act on; without it the most severe one.
-ALARM_LEVELS = ("CriticalRange", "SevereRange", "DistressRange", "WarningRange", "WatchRange")
 
 
 @dataclass(frozen=True)
@@ -41,14 +38,6 @@ class Calibrator:
             return
         for row in self.rows:
             yield from ({"value": value, "label": row["label"]} for value in range(row["low"], row["high"] + 1))
-
-
-class AlarmRange(NamedTuple):
-    """Between which values, themselves included, there is no alarm, and the line that says so."""
-
-    low: float
-    high: float
-    line: int
 
 
 def read_calibrator(encoding: Element) -> Calibrator | None:
@@ -139,42 +128,6 @@ def read_label(element: Element, attribute: str, default: str = "") -> str:
 def states(labels: list[tuple[int, int, str]]) -> Calibrator:
     """A label for each range of values, first and last included."""
     return Calibrator("states", tuple({"low": low, "high": high, "label": label} for low, high, label in labels))
-
-
-def read_alarm(element: Element) -> AlarmRange | None:
-    """The alarm range of a type, if it has one with an end. Raises DefinitionError."""
-    alarm = element.first("DefaultAlarm")
-    ranges = alarm.needed("StaticAlarmRanges") if alarm else None
-    if alarm is None or ranges is None:
-        return None
-    if alarm.whole("minViolations", 1) != 1 or alarm.whole("minConformance", 1) != 1:
-        raise alarm.error("an alarm after several violations is not supported. Remove minViolations, minConformance.")
-    ranges.one_of("rangeForm", "outside")
-    chosen = next((found for level in ALARM_LEVELS if (found := ranges.first(level))), None)
-    if chosen is None:
-        raise ranges.error("has no range. Add a CriticalRange or WarningRange.")
-    low, high = read_range(chosen)
-    return None if low == -math.inf and high == math.inf else AlarmRange(low, high, chosen.line)
-
-
-def read_range(element: Element) -> tuple[float, float]:
-    """Both ends of a range, themselves included; infinite where none is given. Raises DefinitionError."""
-    low, high = _end(element, "min", -math.inf), _end(element, "max", math.inf)
-    if low > high:
-        raise element.error(f"its lower end {low:g} > its upper end {high:g}. Swap or correct them.")
-    return low, high
-
-
-def _end(element: Element, end: str, infinite: float) -> float:
-    inclusive, exclusive = f"{end}Inclusive", f"{end}Exclusive"
-    if inclusive in element.attributes and exclusive in element.attributes:
-        raise element.error(f"has {inclusive} and {exclusive}. Leave one.")
-    if exclusive in element.attributes:
-        value = math.nextafter(element.number(exclusive), -infinite)
-        if math.isinf(value):
-            raise element.error(f"no number lies beyond {exclusive}. Correct it.")
-        return value
-    return element.number(inclusive, infinite)
 
 
 def frame(kind: str, channels: list[tuple[str, Calibrator, str]]) -> pl.DataFrame:

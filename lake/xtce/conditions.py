@@ -50,9 +50,13 @@ def comparisons(container: Container) -> Iterator[Comparison]:
         base = ancestor.element.first("BaseContainer")
         criteria = base.first("RestrictionCriteria") if base else None
         if criteria is not None:
-            found = criteria.needed("Comparison", "ComparisonList", "BooleanExpression")
-            for element in _leaves(found):
-                yield _comparison(ancestor.space, element)
+            yield from compared(ancestor.space, criteria.needed("Comparison", "ComparisonList", "BooleanExpression"))
+
+
+def compared(space: Space, element: Element) -> Iterator[Comparison]:
+    """What a comparison, a list of them or an expression in a system compares. Raises DefinitionError."""
+    for leaf in _leaves(element):
+        yield _comparison(space, leaf)
 
 
 def _leaves(element: Element) -> Iterator[Element]:

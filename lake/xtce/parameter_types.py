@@ -8,17 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lake.packet_definitions import number_range
-from lake.xtce.calibrators import (
-    AlarmRange,
-    Calibrator,
-    polynomial,
-    read_alarm,
-    read_calibrator,
-    read_label,
-    read_range,
-    read_states,
-    states,
-)
+from lake.xtce.alarms import Alarm, read_alarms, read_range
+from lake.xtce.calibrators import Calibrator, polynomial, read_calibrator, read_label, read_states, states
 from lake.xtce.elements import Element
 from lake.xtce.spaces import Space
 
@@ -53,7 +44,7 @@ class Size:
 class FieldType:
     """How a parameter is sent and what it means: `bits` an item, of which there are as many as `shape` or `size` say.
 
-    `unit` is that of the converted value if there is a `calibrator`, as are the ends of `alarm`. `valid` is of what
+    `unit` is that of the converted value if there is a `calibrator`, as are the ends of `alarms`. `valid` is of what
     was sent. `labels` are those by which comparisons name values of enumerations and booleans.
     """
 
@@ -66,7 +57,7 @@ class FieldType:
     calibrator: Calibrator | None = None
     unit: str = ""
     valid: tuple[float, float] | None = None
-    alarm: AlarmRange | None = None
+    alarms: tuple[Alarm, ...] = ()
 
     @property
     def total_bits(self) -> int | None:
@@ -105,7 +96,7 @@ def read_type(space: Space, element: Element) -> FieldType | None:
         return replace(found, calibrator=_boolean(element, found))
     if element.name == "EnumeratedParameterType":
         return replace(found, calibrator=_enumerated(element, found))
-    return _timed(found, time) if time is not None else _with_ranges(found, element)
+    return _timed(found, time) if time is not None else _with_ranges(space, found, element)
 
 
 def _encoded(space: Space, element: Element, encoding: Element) -> FieldType:
@@ -201,16 +192,16 @@ def _timed(found: FieldType, time: Element) -> FieldType:
     return replace(found, calibrator=calibrator, unit=TIME_UNITS[units] if number else "")
 
 
-def _with_ranges(found: FieldType, element: Element) -> FieldType:
-    valid, alarm = element.first("ValidRange"), read_alarm(element)
+def _with_ranges(space: Space, found: FieldType, element: Element) -> FieldType:
+    valid, alarms = element.first("ValidRange"), read_alarms(space, element)
     sent = valid is not None and not (found.calibrator and valid.flag("validRangeAppliesToCalibrated", True))
     limits = read_range(valid) if valid is not None else None
     if valid is None or not sent or limits is None:
-        return replace(found, alarm=alarm)
+        return replace(found, alarms=alarms)
     limits = _within(limits, found)
     if limits[0] > limits[1]:
         raise valid.error(f"no value of {found.bits} bits lies in it. Correct the range or the encoding.")
-    return replace(found, valid=limits, alarm=alarm)
+    return replace(found, valid=limits, alarms=alarms)
 
 
 def _within(limits: tuple[float, float], found: FieldType) -> tuple[float, float]:

@@ -10,16 +10,17 @@ import hashlib
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from lake.definition_text import build_at, yaml_line
 from lake.definitions import Calibration
 from lake.errors import DefinitionError
 from lake.packet_definitions import HEADER_BYTES, LONGEST_PACKET, Packet
 from lake.xtce.aggregates import add_members
-from lake.xtce.calibrators import MOST_ROWS, AlarmRange, Calibrator, frame
+from lake.xtce.calibrators import MOST_ROWS, Calibrator, frame
 from lake.xtce.conditions import HeaderRestrictions
 from lake.xtce.containers import Container, ContainerReader, Entry
+from lake.xtce.contexts import ChannelLimit, channel_limits
 from lake.xtce.elements import Element, read_elements
 from lake.xtce.families import tell_apart
 from lake.xtce.layout import Layout, field_conditions, header_restrictions, holds_more_than_header, lay_out, read_header
@@ -28,20 +29,6 @@ from lake.xtce.vocabulary import check_vocabulary
 
 TOLD = ("name", "fields", "file", "when", "version", "secondary_header", "max_bytes")  # by the file, of a packet
 ALWAYS = date(1970, 1, 1)  # calibrations in a file hold for all days
-
-
-class ChannelLimit(NamedTuple):
-    """An alarm range of a field of a packet, of what was sent or of what that is `calibrated` to.
-
-    An end may be infinite. `place` is the file, below the instrument's folder, and the line.
-    """
-
-    packet: str
-    field: str
-    low: float
-    high: float
-    calibrated: bool
-    place: str
 
 
 @dataclass(frozen=True)
@@ -72,7 +59,8 @@ def read_xtce(path: Path, entries: dict[str, dict[str, Any]], file: Path) -> Xtc
     packets = {name: _packet(name, layout, entries.get(name, {}), path, file) for name, layout in layouts.items()}
     told_apart = tell_apart(packets, {name: layout.container for name, layout in layouts.items()})
     kept = {packet.name: layouts[packet.name] for packet in told_apart}
-    return Xtce(told_apart, tuple(_calibrations(path, kept)), tuple(_limits(path, kept)))
+    limits = [limit for name, layout in kept.items() for limit in channel_limits(name, layout)]
+    return Xtce(told_apart, tuple(_calibrations(path, kept)), tuple(limits))
 
 
 def field_line(path: Path, name: str) -> int:
@@ -199,17 +187,3 @@ def _calibrations(path: Path, layouts: dict[str, Layout]) -> list[Calibration]:
             unhashed = Calibration(f"{name}_{kind_name}", ALWAYS, path, "", frame(kind_name, rows))
             found.append(replace(unhashed, sha256=hashlib.sha256(unhashed.content()).hexdigest()))
     return found
-
-
-def _limits(path: Path, layouts: dict[str, Layout]) -> list[ChannelLimit]:
-    def place(alarm: AlarmRange) -> str:
-        return f"{path.parent.name}/{path.name} line {alarm.line}"
-
-    return [
-        ChannelLimit(
-            name, parameter.name, kind.alarm.low, kind.alarm.high, kind.calibrator is not None, place(kind.alarm)
-        )
-        for name, layout in layouts.items()
-        for _, parameter, kind in layout.entries
-        if kind.alarm
-    ]

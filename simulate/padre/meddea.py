@@ -16,10 +16,12 @@ import numpy as np
 
 from lake.clock import NS, unix_ns_from_tt2000
 from lake.definitions import Instrument, Mission
+from lake.errors import ConfigurationError
 from simulate.faults import Fault
 from simulate.files import Simulated, Stream, write_faults, write_table
+from simulate.orbit import Orbit
 from simulate.padre.meddea_run import Run
-from simulate.padre.meddea_scenario import read_scenario
+from simulate.padre.meddea_scenario import Scenario, read_scenario
 from simulate.request import check_request
 
 log = logging.getLogger(__name__)
@@ -49,13 +51,19 @@ def simulate_day(  # noqa: PLR0913
     """
     scenario = read_scenario()
     check_request(mission, instrument, day, seed, hours, faults, stream_names())
-    run = Run(instrument, scenario, day, seed, hours, baseline)
+    run = Run(instrument, scenario, _orbit(mission, scenario), day, seed, hours, baseline)
     streams = _streams(run, out, faults)
     for name, packets in run.packets():
         streams[name].add(packets)
     for stream in streams.values():
         stream.close()
     return _finish(run, list(streams.values()), out)
+
+
+def _orbit(mission: Mission, scenario: Scenario) -> Orbit:
+    if mission.orbit_seconds is None:
+        raise ConfigurationError(f"{mission.name}: tells no orbit_seconds, which its housekeeping follows. Add it.")
+    return Orbit(period_s=mission.orbit_seconds, night_fraction=scenario.night_fraction)
 
 
 def _streams(run: Run, out: Path, faults: tuple[Fault, ...]) -> dict[str, Stream]:

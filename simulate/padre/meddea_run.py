@@ -12,6 +12,7 @@ import numpy as np
 from lake.clock import DAY_NS, NS, met_from_tt2000, tt2000_of_day, unix_ns_from_tt2000
 from lake.definitions import Instrument
 from simulate.files import time_text
+from simulate.orbit import Orbit
 from simulate.packets import SEQUENCE_MODULUS, Int64, Packets, SequenceCounts, assemble, in_time_order
 from simulate.padre.meddea_detector import Events, Response, calibration_frame, count_photons, histograms, read_response
 from simulate.padre.meddea_housekeeping import (
@@ -71,8 +72,16 @@ class Run:
     """One simulation from midnight on: its clock, its sequence counts and its truth."""
 
     def __init__(
-        self, instrument: Instrument, scenario: Scenario, day: date, seed: int, hours: float, baseline: bool
+        self,
+        instrument: Instrument,
+        scenario: Scenario,
+        orbit: Orbit,
+        day: date,
+        seed: int,
+        hours: float,
+        baseline: bool,
     ) -> None:
+        self.orbit = orbit
         self.instrument, self.scenario, self.day, self.seed, self.baseline = instrument, scenario, day, seed, baseline
         self.midnight = tt2000_of_day(day)
         self.seconds = max(int(hours * 3600) // SPECTRUM_S, 1) * SPECTRUM_S
@@ -113,7 +122,7 @@ class Run:
 
     def _flares(self, number: int) -> list[Flare]:
         unix_s = int(unix_ns_from_tt2000(self.midnight)) / NS + 86_400 * number
-        return flares_of_day(self.scenario.flares, self.scenario.orbit, unix_s, self.random(86_400 * number, 50))
+        return flares_of_day(self.scenario.flares, self.orbit, unix_s, self.random(86_400 * number, 50))
 
     def _first_counts(self) -> SequenceCounts:
         """Streams of fixed cadence count from 1970 on, so that days made apart fit together; others begin anywhere."""
@@ -155,7 +164,7 @@ class Run:
     def _photons(self, first: int, stop: int) -> Events:
         """All photons counted between two seconds of the grid; their times count from the first."""
         scenario = self.scenario
-        curves = light_curves(scenario.sources, self.flares, scenario.orbit, self.unix_s[first:stop])
+        curves = light_curves(scenario.sources, self.flares, self.orbit, self.unix_s[first:stop])
         random = self.random(first, 1)
         events = count_photons(curves, scenario.band, scenario.detector, self.calibrations.response, random)
         self.rates.expected[first:stop] = sum(rate for _, rate in curves)
@@ -216,7 +225,7 @@ class Run:
         times = (
             first * NS + round(rules.first_s * NS) + np.arange(0, stop - first, rules.cadence_s, dtype=np.int64) * NS
         )
-        phase = self.scenario.orbit.phase(self.grid_unix + times / NS)
+        phase = self.orbit.phase(self.grid_unix + times / NS)
         values = housekeeping_values(rules, self.calibrations.inverses, phase, random)
         latest = np.maximum(times // NS - 1, 0)
         values |= {
@@ -232,7 +241,7 @@ class Run:
         """When registers are read in the whole run, ns since the grid began."""
         midnight = int(unix_ns_from_tt2000(self.midnight)) / NS
         days = [midnight + 86_400 * number for number in range(self.days)]
-        unix = contact_times(self.scenario.contacts, self.scenario.orbit, days)
+        unix = contact_times(self.scenario.contacts, self.orbit, days)
         return np.rint((unix - self.grid_unix) * 1000).astype(np.int64) * (NS // 1000)
 
     def _registers(self, times: Int64) -> Packets:
@@ -245,7 +254,7 @@ class Run:
     def rate_rows(self) -> list[list[object]]:
         """The truth in steps of 10 s: expected rate, photons counted, sent and dropped, sunlight, flares."""
         rates, unix = self.rates, self.unix_s
-        lit = self.scenario.orbit.sunlit(unix)
+        lit = self.orbit.sunlit(unix)
         flare = np.zeros(self.seconds, np.bool_)
         for begin, end in (f.span for f in self.flares):
             flare |= (unix >= begin) & (unix < end)

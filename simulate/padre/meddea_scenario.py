@@ -12,7 +12,6 @@ from pydantic import Field
 from lake.definition_text import build_at, read_yaml
 from lake.errors import CalibrationError
 from lake.packet_definitions import Noun
-from simulate.orbit import Orbit
 from simulate.sun import Band, FlarePlan, Source
 
 SCENARIO = Path(__file__).with_name("meddea_scenario.yaml")
@@ -110,7 +109,7 @@ class Files(Noun):
 class Scenario(Noun):
     """Everything that a simulated day of MeDDEA needs beyond the definitions in missions/."""
 
-    orbit: Orbit
+    night_fraction: float = Field(ge=0, lt=1)
     clock: ClockError
     band: Band
     sources: tuple[Source, ...]

@@ -1,16 +1,16 @@
--- Which housekeeping channels were outside their alarm limits, how often, and how far?
--- Grain: one row per table-day and broken alarm limit. Alarms are shown and stop nothing.
-WITH alarm AS (
+-- Which housekeeping channels were outside their red and yellow limits, how often, and how far?
+-- Grain: one row per table-day, column and end of its limits of one color. Limits are shown and stop nothing.
+WITH outside AS (
     SELECT
         table_name,
         day,
-        split_part(rule, ':', 1) AS alarm,
+        split_part(rule, ':', 1) AS limit_name,
         split_part(rule, ':', 2) AS column_name,
-        value::BIGINT AS values_outside_count,
+        value::BIGINT AS rows_outside_count,
         detail
     FROM ops.latest_checks
     WHERE
-        severity = 'info'
+        regexp_matches(rule, '^(red|yellow)_(low|high):')
         AND NOT passed
 ),
 extreme AS (
@@ -35,20 +35,22 @@ documented AS (
     FROM duckdb_columns()
 )
 SELECT
-    alarm.table_name,
-    alarm.day,
-    alarm.column_name,
-    alarm.alarm,
-    alarm.values_outside_count,
+    outside.table_name,
+    outside.day,
+    outside.column_name,
+    split_part(outside.limit_name, '_', 1) AS severity,
+    split_part(outside.limit_name, '_', 2) AS limit_end,
+    outside.rows_outside_count,
     extreme.lowest,
     extreme.highest,
     documented.description_and_unit,
-    alarm.detail
-FROM alarm
+    outside.detail
+FROM outside
 LEFT JOIN extreme USING (table_name, day, column_name)
 LEFT JOIN documented USING (table_name, column_name)
 ORDER BY
-    alarm.day,
-    alarm.table_name,
-    alarm.column_name,
-    alarm.alarm;
+    outside.day,
+    outside.table_name,
+    severity,
+    outside.column_name,
+    limit_end;

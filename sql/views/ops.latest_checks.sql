@@ -5,8 +5,7 @@ WITH newest AS (
     SELECT
         table_name,
         day,
-        arg_max(content, run_id) AS content,
-        arg_max(rules, run_id) AS rules
+        max(run_id) AS run_id
     FROM ops.checks
     GROUP BY
         table_name,
@@ -23,7 +22,7 @@ SELECT
     checks.checked_at,
     checks.run_id
 FROM ops.checks AS checks
-INNER JOIN newest USING (table_name, day, content, rules);
+INNER JOIN newest USING (table_name, day, run_id);
 
 COMMENT ON VIEW ops.latest_checks IS 'Newest verdicts: one row per table-day and rule';
 COMMENT ON COLUMN ops.latest_checks.table_name IS 'Address of the table';

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +15,11 @@ from lake.packet_definitions import CHECKSUM_BITS, PacketField, is_time
 from swxlake.new.calibrations import CalibrationFile
 from swxlake.new.sources import KINDS, Given
 from swxlake.new.tables import Converted, l1_columns, omitted
+from swxlake.new.watched import channels_csv, limits_csv, list_notes
 
 COARSE = r"coarse|sec(ond)?s?($|_)|(^|_)time(_s)?$|timestamp|(^|_)met($|_)"
 FINE = r"fine|sub_?sec|frac|ticks?($|_)|clocks|(m|milli|u|micro)s(ecs?)?$|micros?"
+CHECKSUM = r"checksum|crc|cksum|pec"
 PER_SECOND = {"ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
 GUESSED_EPOCH = "2000-01-01T00:00:00"
 FEWEST_COARSE_BITS = 24
@@ -82,7 +82,10 @@ def instrument_files(
         "names.yaml": _names(name, mission, known),
         "flags.csv": "bit,name,description\n8,adc_out_of_range,A converted channel is outside its calibrated range or "
         "has an unknown state; its value is fill\n",
-        "limits.csv": _limits(name, sources, converted),
+        "limits.csv": limits_csv(name, sources, converted),
+        "channels.csv": channels_csv(
+            name, sources, converted, (clock.coarse, clock.fine, *_checksums(sources, wanted))
+        ),
     }
     return {file: text.encode() for file, text in texts.items()}
 
@@ -211,7 +214,7 @@ def _packet(given: Given, clock: ClockFields, wanted: Wanted) -> list[str]:
 def _extras(given: Given, clock: ClockFields, wanted: Wanted) -> list[str]:
     """Checksum, cadence and identity of a packet."""
     last, lines = given.fields[-1], []
-    looks = re.search(r"checksum|crc|cksum|pec", last.name) is not None
+    looks = re.search(CHECKSUM, last.name) is not None
     if wanted.checksum and {str(kind): bits for kind, bits in CHECKSUM_BITS.items()}[wanted.checksum] == last.bits:
         lines += [f"    checksum: {wanted.checksum}"]
     elif looks:
@@ -221,6 +224,12 @@ def _extras(given: Given, clock: ClockFields, wanted: Wanted) -> list[str]:
     known_again = [name for name in (clock.coarse, clock.fine, last.name if looks else None) if name]
     lines += ["    # With the sequence count, what tells a packet that was sent again from another one."]
     return [*lines, f"    identity: {_flow(known_again)}"]
+
+
+def _checksums(sources: list[Given], wanted: Wanted) -> list[str]:
+    """The last fields that are or look like checksums."""
+    last = [given.fields[-1].name for given in sources]
+    return [name for name in last if wanted.checksum or re.search(CHECKSUM, name)]
 
 
 def _names(name: str, mission: str, known: Mission | None) -> str:
@@ -274,6 +283,8 @@ def _l1(name: str, given: Given, converted: list[Converted], clock: ClockFields,
         "    # Made by swxlake itself: rows with a time, each once, columns with a `source` converted or copied.",
         "    method: calibrated",
         *([f"    calibrations: {_flow(calibrations)}"] if calibrations else []),
+        "    # What is usual for channels is learned. If they follow an orbit or the day, add `period: orbit` or day.",
+        "    watch: {trends: [latency_p95_s, flagged_share]}",
         "    columns:",
         *(
             f"      - {_flow(column)}"
@@ -311,19 +322,6 @@ def _cdf(name: str, sources: list[Given], converted: dict[str, list[Converted]],
     return "\n".join(lines) + "\n"
 
 
-def _limits(name: str, sources: list[Given], converted: dict[str, list[Converted]]) -> str:
-    """Alarm limits that stand beside the fields, in the unit that the column has."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["table", "column", "low", "high", "source"])
-    for given in sources:
-        column_of = {c.field.name: c.column for c in converted[given.name] if c.kind != "states"}
-        for field, low, high in given.limits:
-            column = column_of.get(field, field)
-            rows.writerow([f"{name}_l1_{given.name}", column, f"{low:g}", f"{high:g}", given.path.name])
-    return text.getvalue()
-
-
 def limit_notes(sources: list[Given], calibrations: list[CalibrationFile]) -> list[str]:
     """The fields whose limits are taken to be in the unit that a calibration gives, because both stand beside them."""
     notes = []
@@ -337,4 +335,4 @@ def limit_notes(sources: list[Given], calibrations: list[CalibrationFile]) -> li
                 f"{given.path.name}: limit_low and limit_high of {shown} are read in the unit of the converted column. "
                 "If they are not, correct limits.csv."
             )
-    return notes
+    return notes + list_notes(sources)

@@ -212,8 +212,10 @@ def test_a_failed_check_stops_the_export_of_its_product_and_nothing_else(
     assert (first.code, published(first)) == (1, [name for name in PRODUCTS if name != "l1-housekeeping"])
     address = f"padre.meddea_l1_housekeeping@{DAY}"
     assert first.json["problems"] == [
-        f"check failed {address} in_range:fp_temp_degc: 6 values of fp_temp_degc lie outside 50 to 200 degC.",
-        f"{address}: not exported, checks failed: in_range:fp_temp_degc",
+        f"check failed {address} in_range:fp_temp_degc: 6 values of fp_temp_degc lie outside 50 to 200 degC. "
+        f"`swxlake check {address} --rows` lists the rows",
+        f"{address}: not exported, checks failed: in_range:fp_temp_degc; "
+        f"`swxlake check {address} --rows` lists the rows",
     ]
     assert swxlake(*night).code == 1
     tables.write_text(text)

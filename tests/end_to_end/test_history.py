@@ -174,8 +174,9 @@ def test_a_rule_that_failed_for_a_while_does_not_block_for_ever(
     )
     blocked = night(narrow)
     assert blocked.exit_code == 1
+    place = f"padre.meddea_l1_housekeeping@{DAYS[0]}"
     reason = "not exported, checks failed: in_range:fp_temp_degc"
-    assert f"padre.meddea_l1_housekeeping@{DAYS[0]}: {reason}" in blocked.problems
+    assert f"{place}: {reason}; `swxlake check {place} --rows` lists the rows" in blocked.problems
     assert night(lake).exit_code == 0
     assert product_state(lake) == product_state(healthy)
 

@@ -13,7 +13,7 @@ from lake.store import Lake
 from tests.meddea import rows, take
 
 L0 = ("l0_photon_packet", "l0_photon", "l0_housekeeping", "l0_register")
-OPS = ("files", "quarantine", "gaps", "contents")
+OPS = ("files", "quarantine", "gaps", "packets", "contents")
 OWN_WORDS = ("table_id", "run_id", "received_at")
 
 

@@ -1,92 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Missing packets, on frames and across files."""
+"""Missing packets across files, days and runs."""
 
 from __future__ import annotations
 
 import random
-from datetime import UTC, date, datetime, timedelta
-from itertools import permutations
+from datetime import date
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from ingest import gaps
-from ingest.gaps import find_gaps
+from ingest.sequence import find_gaps
 from lake.ledger import read_ops
 from lake.reading import scan, stored_days
 from lake.store import Lake
 from tests.meddea import NOON, drop, empty_lake, housekeeping, met, missions_with_policy, register, take
-
-START = datetime(2024, 9, 16, 12, tzinfo=UTC)
-
-
-def frame(*packets: tuple[int, float | None], file: str = "a", apid: int = 163) -> pl.LazyFrame:
-    """Packets of one file: sequence count, and seconds since noon or None."""
-    return pl.LazyFrame(
-        {
-            "apid": [apid] * len(packets),
-            "sequence_count": [count for count, _ in packets],
-            "time": [None if second is None else START + timedelta(seconds=second) for _, second in packets],
-            "file_sha256": [file] * len(packets),
-            "byte_offset": [40 * index for index in range(len(packets))],
-        },
-        schema={
-            "apid": pl.Int16,
-            "sequence_count": pl.Int16,
-            "time": pl.Datetime("us", "UTC"),
-            "file_sha256": pl.String,
-            "byte_offset": pl.Int64,
-        },
-    )
-
-
-def missing(*frames: pl.LazyFrame) -> list[int]:
-    return find_gaps(pl.concat(frames)).collect()["missing"].to_list()
-
-
-def counting(start: int, stop: int) -> list[tuple[int, float]]:
-    return [(count % 16_384, float(count - start)) for count in range(start, stop)]
-
-
-def test_a_step_of_one_is_no_gap_and_a_step_of_four_lacks_three() -> None:
-    [gap] = find_gaps(frame((5, 0), (6, 1), (10, 2), (11, 3))).collect().rows(named=True)
-    assert gap == {
-        "apid": 163,
-        "start_time": START + timedelta(seconds=1),
-        "end_time": START + timedelta(seconds=2),
-        "missing": 3,
-        "day": date(2024, 9, 16),
-    }
-
-
-def test_the_wrap_from_16383_to_0_is_no_gap() -> None:
-    assert missing(frame(*counting(16_380, 16_390))) == []
-    assert missing(frame((16_382, 0), (1, 1))) == [2]
-    assert missing(frame((0, 0), (16_383, 0), (1, 0), (16_382, 0))) == []  # one time, as housekeeping may have
-
-
-def test_a_repeated_packet_is_no_gap() -> None:
-    assert missing(frame((5, 0), (6, 1), (7, 2)), frame((6, 1), (7, 2), (8, 3), file="b")) == []
-
-
-def test_a_reset_of_the_counter_shows_as_the_remainder() -> None:
-    assert missing(frame((5000, 0), (0, 1), (1, 2))) == [16_384 - 5001]
-
-
-def test_counters_of_different_apids_do_not_mix() -> None:
-    assert missing(frame((5, 0), (6, 2)), frame((900, 1), (901, 3), apid=153)) == []
-
-
-def test_a_packet_without_a_time_keeps_its_place_in_its_file() -> None:
-    assert missing(frame((5, 0), (6, None), (7, 2))) == []
-    assert missing(frame((5, None), (6, 1), (9, 2))) == [2]
-    assert missing(frame((5, 0), (6, 1)), frame((200, None), file="b")) == []
-
-
-def test_the_order_of_files_and_rows_does_not_matter() -> None:
-    parts = [frame(*counting(100, 110)), frame((112, 12), (113, 13), file="b"), frame((110, 10), file="c")]
-    assert {tuple(missing(*order)) for order in permutations(parts)} == {(1,)}
 
 
 @pytest.fixture
@@ -184,7 +112,33 @@ def test_the_ends_of_runs_tell_the_gaps_that_all_packets_tell(
     for name in ("padre.meddea_l0_housekeeping", "padre.meddea_l0_register"):
         table = lake.definitions.tables[name]
         days = stored_days(lake, table)
-        plain = find_gaps(scan(lake, table, days).select(gaps.COLUMNS)).collect()
-        found = gaps._gaps(lake, [table], {name: days}, set(days))
-        order = ["apid", "end_time", "missing"]
-        assert found.sort(order).rows() == plain.sort(order).rows()
+        plain = find_gaps(scan(lake, table, days).select(gaps.COLUMNS))
+        few = find_gaps(gaps._enough_packets(lake, [table], days).lazy())
+        assert few.rows() == plain.rows()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_ends_and_marks_of_runs_tell_restarts_and_turns_that_all_packets_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    rng = random.Random(seed)
+    monkeypatch.setattr(gaps, "ROWS_AT_A_TIME", rng.randrange(50, 500))
+    lake, table = empty_lake(tmp_path / "lake"), "padre.meddea_l0_register"
+    second, count, sent = NOON, 16_000, []
+    for _ in range(5):
+        number = rng.randrange(100, 900)
+        sent += [register((count + n) % 16_384, second + n) for n in range(number)]
+        lost = rng.choice((0, 3, 20_000))
+        second += number + lost
+        count = rng.choice((0, count + number + lost))
+    middle = len(sent) // 2
+    drop(tmp_path / "inbox", "padreMDU8_240916120001.dat", *sent[:middle])
+    drop(tmp_path / "inbox", "padreMDU8_240916120002.dat", *sent[middle - 10 :])
+    take(lake, tmp_path / "inbox")
+    days = stored_days(lake, lake.definitions.tables[table])
+    plain = find_gaps(scan(lake, lake.definitions.tables[table], days).select(gaps.COLUMNS))
+    few = gaps._enough_packets(lake, [lake.definitions.tables[table]], days)
+    assert find_gaps(few.lazy()).rows() == plain.rows() != []
+    assert few.height < len(sent), "not every packet is kept"
+    known = read_ops(lake, "gaps").sort("end_time").select(plain.columns)
+    assert known.rows() == plain.sort("end_time").rows()

@@ -279,6 +279,7 @@ def test_what_is_no_file_is_refused_and_folders_are_passed_over(lake: Lake, inbo
     result = landed(lake, inbox)
     refused = dict.fromkeys((PHOTON_FILE, "nowhere.dat", "loop.dat"), "NOT_A_FILE")
     assert (codes(result), result.new, result.ignored) == (refused, [], 0)
+    assert result.folders == [inbox / "below"]
 
 
 def test_hostile_names_are_refused_and_can_be_stored_and_shown(lake: Lake, inbox: Path) -> None:

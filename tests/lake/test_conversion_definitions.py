@@ -83,6 +83,7 @@ def test_what_a_conversion_needs_is_named(thermo: Path, file: str, before: str, 
 
 def test_a_plain_name_of_an_array_brings_its_axis_along(thermo: Path) -> None:
     change(thermo / "packets" / "hk.csv", "mode,uint,6,", '"mode","uint(3, 2)",1,')
+    change(thermo / "channels.csv", "thermo_l1_hk,mode,state,\n", "")
     table = read_definitions(thermo.parents[1]).tables["demo.thermo_l1_hk"]
     assert table.by_name["mode"].axes == ("mode_0", "mode_1")
     assert table.shape(table.by_name["mode"]) == (3, 2)

@@ -114,7 +114,7 @@ def test_limits_are_ordered_sourced_and_overlap_the_valid_range(mission: Mission
     tables = {table.name: table for table in instrument.tables}
     for limit in instrument.limits:
         valid = tables[limit.table].by_name[limit.column].valid
-        assert limit.low < limit.high
+        assert limit.low <= limit.high
         assert limit.source
         assert valid is None or (limit.low <= valid[1] and limit.high >= valid[0])
 
@@ -287,10 +287,10 @@ BROKEN_CELLS = {
     "APID no number": (INSTRUMENT, "[160]", "[A0]", f"{INSTRUMENT} line @ (apids.0): Input should be a valid integer"),
     "instrument renamed": (INSTRUMENT, "name: meddea\n", "name: medea\n", f"{INSTRUMENT} line @ (name): 'medea' is not the"),
     "packets no mapping": (INSTRUMENT, "  photon:\n    apids: [160]", "  photon: [160]\n  other:\n    apids: [1]", "(packets."),
-    "limit reversed": (LIMITS, "fp_temp_degc,-40,35", "fp_temp_degc,35,-40", f"{LIMITS} row @ (fp_temp_degc): low 35 > high"),
-    "limit no number": (LIMITS, "fp_temp_degc,-40", "fp_temp_degc,cold", f"{LIMITS} row @ (fp_temp_degc) (low): Input should"),
-    "limit of no column": (LIMITS, "fp_temp_degc", "fp_temp", f"{LIMITS} row @ (fp_temp): table meddea_l1_housekeeping has"),
-    "limit twice": (LIMITS, "dib_temp_degc", "fp_temp_degc", f"{LIMITS} row @ (column): meddea_l1_housekeeping.fp_temp_degc"),
+    "limit reversed": (LIMITS, "fp_temp_degc,red,-40,35", "fp_temp_degc,red,35,-40", f"{LIMITS} row @ (fp_temp_degc): low 35 > high"),
+    "limit no number": (LIMITS, "fp_temp_degc,red,-40", "fp_temp_degc,red,cold", f"{LIMITS} row @ (fp_temp_degc) (low): Input should"),
+    "limit of no column": (LIMITS, "fp_temp_degc", "fp_temp", f"{LIMITS} row @ (fp_temp): table meddea_l1_housekeeping has no column fp_temp. Correct it, perhaps to fp_temp_degc."),
+    "limit twice": (LIMITS, "dib_temp_degc", "fp_temp_degc", f"{LIMITS} row @ (fp_temp_degc): a red limit is there already, at {LIMITS} row 2. Remove one."),
     "flag bit taken": (FLAGS, "9,guard_ring", "8,guard_ring", f"{FLAGS} row @ (bit): 8 is taken. Choose another"),
     "flag bit of all missions": (FLAGS, "9,guard_ring", "1,guard_ring", f"{FLAGS} row @ (bit): 1 is taken. Choose another"),
     "flag bit 31": (FLAGS, "9,guard_ring", "31,guard_ring", f"{FLAGS} row @ (bit): Input should be less than or equal to 30"),

@@ -261,6 +261,19 @@ def test_rows_for_ops_are_replaced_where_the_predicate_holds(toy: Lake) -> None:
     assert sorted(read_ops(toy, "gaps").select("apid", "day").iter_rows()) == [(2, NEXT_DAY), (3, DAY)]
 
 
+def test_rows_for_ops_are_replaced_where_a_column_is_described_in_other_words_and_another_one_is_new(
+    toy: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gaps = toy.ops("gaps")
+    words = [c.model_copy(update={"description": "What was said before"}) for c in gaps.columns if c.name != "kind"]
+    before = gaps.model_copy(update={"columns": tuple(words)})
+    with monkeypatch.context() as patched:
+        patched.setattr(Lake, "ops", lambda _, name: before)
+        replace_ops(toy, "gaps", [gap(1, DAY), gap(2, NEXT_DAY)], "mission = 'toy'")
+    replace_ops(toy, "gaps", [gap(3, DAY) | {"kind": "loss"}], "mission = 'toy' AND day IN ('2024-09-16')")
+    assert sorted(read_ops(toy, "gaps").select("apid", "kind").iter_rows()) == [(2, None), (3, "loss")]
+
+
 def test_of_two_that_replace_what_is_empty_the_rows_of_the_last_are_there_once(
     toy: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

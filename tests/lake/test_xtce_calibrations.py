@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What calibrators, labels and alarm ranges of an XTCE file become."""
+"""What calibrators and labels of an XTCE file become."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lake.errors import DefinitionError
 from lake.units import check_units
 from lake.xtce.reading import Xtce, read_xtce
 from tests.lab import write_lab
-from tests.xtce import one_packet, uint
+from tests.xtce import alarm, one_packet, uint
 
 TYPES = uint("U8", 8)
 
@@ -97,42 +97,6 @@ def test_scale_and_offset_of_a_time_are_a_polynomial(path: Path) -> None:
     assert found.frame.select("c0", "c1", "unit").rows() == [(3.0, 1e-6, "s")]
 
 
-def alarm(*ranges: str) -> str:
-    inside = "".join(f"<xtce:{level}/>" for level in ranges)
-    return f"<xtce:DefaultAlarm><xtce:StaticAlarmRanges>{inside}</xtce:StaticAlarmRanges></xtce:DefaultAlarm>"
-
-
-@pytest.mark.parametrize(
-    ("ranges", "low", "high"),
-    [
-        (['WarningRange minInclusive="5" maxInclusive="6"', 'CriticalRange minInclusive="-1" maxInclusive="9"'], -1, 9),
-        (['SevereRange minInclusive="-5" maxInclusive="50"', 'CriticalRange maxInclusive="9"'], float("-inf"), 9),
-        (['WatchRange minInclusive="1" maxInclusive="2"', 'DistressRange minInclusive="0"'], 0, float("inf")),
-        (['WarningRange minExclusive="1" maxInclusive="2"'], 1.0000000000000002, 2),
-    ],
-)
-def test_the_alarm_range_is_the_critical_one_or_the_most_severe(
-    path: Path, ranges: list[str], low: float, high: float
-) -> None:
-    xtce = read(path, one_packet(TYPES + uint("T", 16, outside=alarm(*ranges)), {"volts": "T"}))
-    (limit,) = xtce.limits
-    assert limit[:5] == ("hk", "volts", low, high, False)  # of what was sent
-    assert (
-        limit.place
-        == f"{path.parent.name}/box.xml line {path.read_text().partition('<xtce:DefaultAlarm>')[0].count(chr(10)) + 1}"
-    )
-
-
-def test_an_alarm_range_without_ends_is_none(path: Path) -> None:
-    assert read(path, one_packet(TYPES + uint("T", 16, outside=alarm("WatchRange")), {"volts": "T"})).limits == ()
-
-
-def test_an_alarm_of_a_type_with_a_calibrator_is_of_its_values(path: Path) -> None:
-    term = '<xtce:PolynomialCalibrator><xtce:Term coefficient="2" exponent="1"/></xtce:PolynomialCalibrator>'
-    (limit,) = read(path, calibrated(term, alarm('WarningRange maxInclusive="2"'))).limits
-    assert limit.calibrated
-
-
 def test_frames_have_the_types_that_conversions_want(path: Path) -> None:
     terms = '<xtce:PolynomialCalibrator><xtce:Term coefficient="1" exponent="0"/></xtce:PolynomialCalibrator>'
     (found,) = read(path, calibrated(terms)).calibrations
@@ -173,12 +137,6 @@ def box(tmp_path: Path) -> Path:
     with (box / "tables.yaml").open("a") as file:
         file.write(TABLES)
     return box
-
-
-def test_an_alarm_is_of_converted_columns_or_of_copies_and_never_of_both(box: Path) -> None:
-    limits = read_definitions(box.parents[1]).mission("lab").instrument("box").limits
-    found = [(limit.column, limit.high) for limit in limits if limit.table == "box_l1_hk"]
-    assert found == [("rail_v", 30), ("amps", 900), ("amps_dn", 900)]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 
 from lake.definition_files import read_definitions
 from lake.definitions import Instrument, Table
-from quality.judge import SCHEMA, judge_days
+from quality.judge import SCHEMA, Case, judge
 from quality.metrics import measure_day
 from quality.rules import Rule, rules_for
 
@@ -41,6 +41,10 @@ def frame_of(rules: tuple[Rule, ...], days: Sequence[Sequence[Number]]) -> pl.Da
     ]
     schema = {"day": pl.Date, "column_name": pl.String, "metric": pl.String, "value": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def judge_days(table: Table, rules: tuple[Rule, ...], metrics: pl.DataFrame) -> pl.DataFrame:
+    return judge([Case(table, rules, metrics)])
 
 
 def good(rule: Rule) -> float:
@@ -92,7 +96,8 @@ def within(rule: Rule, value: Number) -> bool:
 def test_what_cannot_be_measured_passes_and_says_so() -> None:
     rule = Rule("cadence:epoch_tt2000", "cadence", "epoch_tt2000", 8.0, 12.0, "warn", "8 to 12 s.")
     judged = judge_days(table_named("meddea_l1_spectrum"), (rule,), frame_of((rule,), [[None]]))
-    assert judged.rows() == [(FIRST, rule.name, "warn", True, None, "8 to 12 s. Not measurable on this day.")]
+    row = ("padre.meddea_l1_spectrum", FIRST, rule.name, "warn", True, None, "8 to 12 s. Not measurable on this day.")
+    assert judged.rows() == [row]
 
 
 def test_a_day_with_a_value_out_of_range_fails_from_rows_to_verdict() -> None:
@@ -127,6 +132,36 @@ def test_no_days_and_no_rules_have_no_verdicts() -> None:
     for judged in (judge_days(table, rules, frame_of(rules, [])), judge_days(table, (), frame_of((), [[]]))):
         assert judged.is_empty()
         assert judged.schema == SCHEMA
+
+
+def test_tables_judged_together_are_told_apart() -> None:
+    tables = [table_named(name) for name in ("meddea_l1_spectrum", "meddea_l1_photon")]
+    rule = Rule("has_rows", "rows", "", 1.0, None, "warn", "-")
+    values = ([[1.0], [0.0]], [[0.0], [5.0]])
+    cases = [Case(table, (rule,), frame_of((rule,), days)) for table, days in zip(tables, values, strict=True)]
+    second = FIRST + timedelta(days=1)
+    assert judge(cases).select("table_name", "day", "passed").rows() == [
+        ("padre.meddea_l1_spectrum", FIRST, True),
+        ("padre.meddea_l1_spectrum", second, False),
+        ("padre.meddea_l1_photon", FIRST, False),
+        ("padre.meddea_l1_photon", second, True),
+    ]
+
+
+def test_what_great_expectations_seldom_uses_is_not_loaded_with_it() -> None:
+    code = (
+        "import sys; from quality.judge import great_expectations; great_expectations();"
+        "sys.exit('altair.vegalite' in sys.modules or 'scipy.stats._continuous_distns' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_module_that_is_loaded_when_used_is_whole_then() -> None:
+    code = (
+        "from quality.judge import great_expectations; great_expectations();"
+        "import scipy.stats; assert abs(scipy.stats.norm.cdf(0) - 0.5) < 1e-12"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_importing_the_judge_does_not_import_great_expectations() -> None:

@@ -12,8 +12,10 @@ import polars as pl
 import pytest
 
 from lake.definition_files import read_definitions
-from lake.definitions import Axis, Column, Flag, Instrument, Limit, Table
+from lake.definitions import Axis, Column, Flag, Instrument, Table
 from lake.errors import TableError
+from lake.watch_definitions import Limit, Mode, TableRule
+from quality import metrics
 from quality.metrics import measure_day
 
 MISSIONS = Path(__file__).parents[2] / "missions"
@@ -189,7 +191,7 @@ def test_rows_per_flag_bit() -> None:
     assert found["quality_flag", "flagged_share"] == 0.75
 
 
-def test_alarms_count_values_beyond_each_end_of_a_limit() -> None:
+def test_rows_beyond_each_end_of_a_limit_are_counted() -> None:
     table = table_of(column("hv_v", "float64", nullable=True), column("errors", "int16"))
     limits = (
         Limit(table=table.name, column="hv_v", low=-500, high=0, source="-"),
@@ -198,9 +200,72 @@ def test_alarms_count_values_beyond_each_end_of_a_limit() -> None:
     )
     rows = {"hv_v": [-501.0, -500.0, 0.0, 0.1, 7.0, None], "errors": [0, 1, 2, 2, -1, 0]}
     found = measured(table, rows, limits=limits)
-    assert (found["hv_v", "alarm_low"], found["hv_v", "alarm_high"]) == (1, 2)
-    assert (found["errors", "alarm_low"], found["errors", "alarm_high"]) == (1, 2)
+    assert (found["hv_v", "red_low"], found["hv_v", "red_high"]) == (1, 2)
+    assert (found["errors", "red_low"], found["errors", "red_high"]) == (1, 2)
+    assert (found["hv_v", "yellow_low"], found["hv_v", "yellow_high"]) == (0, 0)
     assert not any(name == "absent" for name, _ in found)
+
+
+def test_limits_hold_in_their_modes_and_a_row_beyond_two_of_them_counts_once() -> None:
+    table = table_of(column("temp_degc", "float64"), column("mode", "int16", nullable=True))
+    on = Mode(column="mode", any_of=("2", "5..7"))
+    limits = (
+        Limit(table=table.name, column="temp_degc", severity="yellow", high=30, source="-"),
+        Limit(table=table.name, column="temp_degc", severity="yellow", high=20, when=on, source="-"),
+        Limit(table=table.name, column="temp_degc", high=40, when=on, source="-"),
+    )
+    # Beyond 20 in the mode: rows 0, 2, 3; beyond 30 in any: rows 3, 4, 5; beyond 40 in the mode: row 3.
+    rows = {"temp_degc": [25.0, 25.0, 21.0, 50.0, 50.0, 31.0], "mode": [2, 1, 6, 7, None, 8]}
+    found = measured(table, rows, limits=limits)
+    assert found["temp_degc", "yellow_high"] == 5
+    assert found["temp_degc", "red_high"] == 1
+
+
+def test_rules_of_a_table_count_the_rows_that_break_them() -> None:
+    on = Mode(column="mode", any_of=("1",))
+    facts: dict[str, Any] = {"description": "-"}
+    rules = (
+        TableRule(name="bounded", column="a", low=0, high=9, **facts),
+        TableRule(name="at_most_b", column="a", at_most="b", **facts),
+        TableRule(name="at_least_b", column="a", at_least="b", when=on, **facts),
+        TableRule(name="known", column="a", one_of=(1, 2, 10), **facts),
+        TableRule(name="rising", column="a", rises=True, **facts),
+        TableRule(name="rising_on", column="a", rises=True, when=on, **facts),
+        TableRule(name="words", column="word", one_of=("yes", "no"), **facts),
+        TableRule(name="whole", metric="rows", low=1, **facts),
+    )
+    columns = (column("a", "int16"), column("b", "float64"), column("mode", "int16"), column("word", "string"))
+    table = table_of(*columns, rules=rules)
+    rows = {
+        "a": [1, 2, None, 2, 10, -1],
+        "b": [1.0, 1.0, 0.0, None, 11.0, float("nan")],
+        "mode": [1, 0, 1, 1, 1, 0],
+        "word": ["yes", "no", None, "maybe", "Yes", "no"],
+    }
+    found = measured(table, rows)
+    assert found["a", "rule:bounded"] == 2
+    assert found["a", "rule:at_most_b"] == 1
+    assert found["a", "rule:at_least_b"] == 1
+    assert found["a", "rule:known"] == 1
+    assert found["a", "rule:rising"] == 2  # the second 2, and -1 after 10
+    assert found["a", "rule:rising_on"] == 0  # 1, 2, 10
+    assert found["word", "rule:words"] == 2
+    assert not any(metric == "rule:whole" for _, metric in found)
+
+
+def test_a_gap_that_was_planned_is_none() -> None:
+    table = table_of(column("epoch_tt2000", "int64"), column("day", "date"), cadence_seconds=10)
+    epochs = [DAY_START + s * SECOND for s in (0, 10, 110, 120, 220)]
+    frame = pl.DataFrame({"epoch_tt2000": epochs, "day": [DAY] * 5}).lazy()
+
+    def gaps_of(*off: tuple[int, int]) -> list[float]:
+        spans = [(DAY_START + start * SECOND, DAY_START + stop * SECOND) for start, stop in off]
+        found = measure_day(table, frame, NO_GAPS, NO_QUARANTINE, (), spans)
+        return found.filter(pl.col("metric").is_in(["time_gaps", "longest_time_gap"]))["value"].to_list()
+
+    assert gaps_of() == [2, 100]
+    assert gaps_of((20, 100)) == [1, 100]  # 20 s of the first gap are left
+    assert gaps_of((20, 70), (130, 195)) == [2, 50]  # 50 s and 35 s are left
 
 
 def packet_table(rows: Any = "packet") -> Table:
@@ -260,3 +325,9 @@ def test_an_empty_day_of_every_table_can_be_measured(table: Table) -> None:
     schema = {c.name: pl.List(types[c.type]) if c.is_list else types[c.type] for c in table.columns}
     metrics = measure_day(table, pl.LazyFrame(schema=schema), NO_GAPS, NO_QUARANTINE, meddea().limits)
     assert set(metrics["column_name"]) == {"", *table.by_name}
+
+
+def test_a_day_of_many_rows_is_measured_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = measured(packet_table(), PACKETS, GAPS, QUARANTINE)
+    monkeypatch.setattr(metrics, "MANY_ROWS", 2)
+    assert measured(packet_table(), PACKETS, GAPS, QUARANTINE) == few

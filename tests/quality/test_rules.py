@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import polars as pl
 import pytest
 
 from lake.definition_files import read_definitions
-from lake.definitions import Column, Instrument, Limit, Table
+from lake.definitions import Column, Instrument, Table
+from lake.watch_definitions import Limit, TableRule, Watch
 from quality.metrics import measure_day
+from quality.metrics_watched import measure_latency, measure_watched
 from quality.rules import Rule, rules_fingerprint, rules_for
+from quality.watched_days import Place
 
 MISSIONS = Path(__file__).parents[2] / "missions"
 INSTRUMENTS = [i for mission in read_definitions(MISSIONS).missions for i in mission.instruments]
@@ -46,7 +50,11 @@ def test_every_rule_has_its_metric(instrument: Instrument, table: Table) -> None
     schema = {c.name: pl.List(TYPES[c.type]) if c.is_list else TYPES[c.type] for c in table.columns}
     gaps = pl.DataFrame(schema={"apid": pl.Int32, "missing": pl.Int32})
     quarantine = pl.DataFrame(schema={"reason": pl.String, "bytes": pl.Int64})
-    metrics = measure_day(table, pl.LazyFrame(schema=schema), gaps, quarantine, instrument.limits)
+    empty = pl.LazyFrame(schema=schema)
+    metrics = measure_day(table, empty, gaps, quarantine, instrument.limits)
+    if table.watch is not None:
+        watched = measure_watched(table, instrument.channels, empty, date(2026, 8, 1), Place())
+        metrics = pl.concat([metrics, watched, measure_latency(None, None, pl.DataFrame())])
     rules = rules_for(table, instrument.limits)
     assert {(r.column, r.metric) for r in rules} <= set(metrics.select("column_name", "metric").iter_rows())
 
@@ -89,11 +97,44 @@ def test_events_and_higher_levels_have_no_packet_rules() -> None:
         assert "no_missing_packets" not in rules_of(name)
 
 
-def test_alarms_are_information() -> None:
-    rule = rules_of("meddea_l1_housekeeping")["alarm_high:fp_temp_degc"]
-    assert (rule.severity, rule.high, rule.metric) == ("info", 0, "alarm_high")
-    assert "35" in rule.detail
-    assert not any(name.startswith("alarm") for name in rules_of("meddea_l1_photon"))
+def test_limits_are_information() -> None:
+    table = table_named("meddea_l1_photon")
+    limits = (
+        Limit(table=table.name, column="atod", severity="yellow", high=3000, source="a paper"),
+        Limit(table=table.name, column="atod", low=5, high=4000, when="channel=3|5..7", source="a data sheet"),
+    )
+    rules = {r.name: r for r in rules_for(table, limits) if r.severity == "info"}
+    assert list(rules) == ["yellow_high:atod", "red_low:atod", "red_high:atod"]
+    rule = rules["red_high:atod"]
+    assert (rule.high, rule.metric, rule.column) == (0, "red_high", "atod")
+    assert rule.detail == (
+        "Expected: 0 values of atod are above the red limit 4000 while channel is 3 or 5..7 (a data sheet)."
+    )
+
+
+def test_a_rule_of_the_table_is_judged_by_its_count_or_its_metric() -> None:
+    own = (
+        TableRule(name="low_first", column="atod", at_most="baseline", severity="fail", description="Why."),
+        TableRule(name="busy", metric="rows", low=10, description="The sun is never dark."),
+    )
+    table = table_named("meddea_l1_photon").model_copy(update={"rules": own})
+    rules = {rule.name: rule for rule in rules_for(table, ())}
+    assert rules["rule:low_first"] == Rule(
+        "rule:low_first", "rule:low_first", "atod", None, 0.0, "fail",
+        "Expected: 0 rows break the rule that atod is at most baseline. Why.",
+    )  # fmt: skip
+    assert rules["rule:busy"] == Rule(
+        "rule:busy", "rows", "", 10.0, None, "warn", "Rows is 10 or more. The sun is never dark."
+    )
+
+
+def test_completeness_is_asked_of_watched_tables_alone() -> None:
+    table = table_named("meddea_l1_photon").model_copy(update={"watch": Watch(rows_per_day=1000)})
+    rule = next(rule for rule in rules_for(table, ()) if rule.name == "completeness")
+    assert (rule.low, rule.high, rule.severity) == (0.9, None, "warn")
+    for watch in (None, Watch()):
+        blind = table.model_copy(update={"watch": watch})
+        assert not [rule for rule in rules_for(blind, ()) if rule.name == "completeness"]
 
 
 def test_nullable_columns_may_be_null() -> None:

@@ -70,7 +70,8 @@ def demo(folder: Path, **files: str) -> Mission:
     for name in ("columns.csv", "flags.csv"):
         shutil.copy(CHECKOUT / "missions" / name, folder / "missions" / name)
     if "tables" in files:
-        for path in [*target.glob("thermo/calibration/*"), target / "thermo/cdf.yaml", target / "thermo/limits.csv"]:
+        left_out = ("cdf.yaml", "limits.csv", "channels.csv")
+        for path in [*target.glob("thermo/calibration/*"), *(target / "thermo" / name for name in left_out)]:
             path.unlink()
     for name, text in files.items():
         stem, _, suffix = name.rpartition("_")

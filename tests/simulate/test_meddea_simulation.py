@@ -184,6 +184,14 @@ def test_clock_follows_its_policy(
     assert struct.unpack_from(">2I", spectra.read_bytes(), 6) == (met, 8_000_000)
 
 
+def test_a_mission_that_tells_no_orbit_is_not_simulated(
+    definitions: Definitions, instrument: Instrument, tmp_path: Path
+) -> None:
+    mission = definitions.mission("padre").model_copy(update={"orbit_seconds": None})
+    with pytest.raises(ConfigurationError, match=r"padre: tells no orbit_seconds, .* Add it\."):
+        simulate_day(mission, instrument, DAY, tmp_path, seed=1, hours=0.01)
+
+
 def test_spectra_follow_each_other_after_10_s_of_a_slow_clock(packets: dict[int, list[Packet]]) -> None:
     steps = np.diff([ticks(p) for p in packets[162]])
     assert np.all(steps == 200_000_000 - 9)

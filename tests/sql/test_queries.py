@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from ingest.intake import take_in
 from lake.catalog import open_catalog
 from lake.clock import met_from_tt2000, tt2000_of_day, utc_now
 from lake.definition_files import read_definitions
+from lake.definitions import Definitions
 from lake.ledger import read_ops
 from lake.reading import scan
 from lake.store import Lake
+from lake.watch_definitions import Limit
 from quality.checks import check_all
 from simulate.run import simulate
 from tests.packets import pack, seal
@@ -28,7 +31,21 @@ from transforms.engine import build_all
 CHECKOUT = Path(__file__).resolve().parents[2]
 QUERIES = sorted((CHECKOUT / "sql" / "queries").glob("*.sql"))
 VIEWS = sorted((CHECKOUT / "sql" / "views").glob("*.sql"))
-DEFINITIONS = read_definitions(CHECKOUT / "missions")
+TOO_LOW = Limit(table="meddea_l1_housekeeping", column="csense_15v_ma", low=0, high=100, source="a data sheet")
+
+
+def with_limit(limit: Limit) -> Definitions:
+    """The definitions with a limit of MeDDEA's that every simulated row breaks."""
+    found = read_definitions(CHECKOUT / "missions")
+    padre = found.mission("padre")
+    instruments = [
+        i.model_copy(update={"limits": (*i.limits, limit)}) if i.name == "meddea" else i for i in padre.instruments
+    ]
+    changed = padre.model_copy(update={"instruments": tuple(instruments)})
+    return replace(found, missions=tuple(changed if m.name == "padre" else m for m in found.missions))
+
+
+DEFINITIONS = with_limit(TOO_LOW)
 MEDDEA = DEFINITIONS.mission("padre").instrument("meddea")
 HOUSEKEEPING = DEFINITIONS.tables["padre.meddea_l1_housekeeping"]
 DAY = date(2026, 8, 1)
@@ -167,18 +184,24 @@ def test_the_spectrum_of_the_day_keeps_every_count(lake: Lake, connection: duckd
     assert row["rate_per_s_kev"] == pytest.approx(sum(at_6_kev) / good["live_time_s"].sum() / 0.5)
 
 
-def test_alarms_count_the_values_outside_the_limits(lake: Lake, connection: duckdb.DuckDBPyConnection) -> None:
-    alarms = result(connection, "housekeeping_outside_limits")
+def test_limits_count_the_rows_outside(lake: Lake, connection: duckdb.DuckDBPyConnection) -> None:
+    outside = result(connection, "housekeeping_outside_limits")
     rows = table(lake, "meddea_l1_housekeeping")
-    expected = {}
-    for limit in MEDDEA.limits:
+    broken: dict[tuple[str, str, str], pl.Series] = {}
+    for limit in (limit for limit in MEDDEA.limits if limit.when is None):
         values = rows[limit.column]
-        counts = {"alarm_low": int((values < limit.low).sum()), "alarm_high": int((values > limit.high).sum())}
-        expected |= {(limit.column, alarm): count for alarm, count in counts.items() if count}
-    found = {(r["column_name"], r["alarm"]): r["values_outside_count"] for r in alarms.iter_rows(named=True)}
-    assert found == expected
-    assert found
-    first = alarms.row(0, named=True)
+        for end, found in (("low", values < limit.low), ("high", values > limit.high)):
+            key = limit.column, str(limit.severity), end
+            broken[key] = found | broken[key] if key in broken else found
+    expected = {key: int(found.sum()) for key, found in broken.items() if found.any()}
+    names = ("column_name", "severity", "limit_end")
+    counts = {tuple(r[name] for name in names): r["rows_outside_count"] for r in outside.iter_rows(named=True)}
+    in_modes = {(limit.column, str(limit.severity)) for limit in MEDDEA.limits if limit.when is not None}
+    assert {key: count for key, count in counts.items() if key[:2] not in in_modes} == {
+        key: count for key, count in expected.items() if key[:2] not in in_modes
+    }
+    assert counts
+    first = outside.row(0, named=True)
     column = rows[first["column_name"]]
     assert (first["lowest"], first["highest"]) == pytest.approx((column.min(), column.max()))
     assert first["description_and_unit"].endswith(f"[{HOUSEKEEPING.by_name[first['column_name']].unit}]")
@@ -264,3 +287,11 @@ def test_the_newest_verdicts_of_a_day_count(lake: Lake) -> None:
     with view_of("ops.latest_checks", "checks", pl.concat([newer, older])) as connection:
         rows = connection.execute("SELECT rule, passed, run_id FROM ops.latest_checks ORDER BY rule").fetchall()
     assert rows == sorted((rule, False, run) for rule in newer["rule"])
+
+
+def test_a_day_that_was_judged_again_in_the_same_state_is_there_once(lake: Lake) -> None:
+    older = read_ops(lake, "checks").filter(pl.col("table_name") == "padre.meddea_l1_photon")
+    newer = older.with_columns(run_id=pl.lit("20260801T000009.000000Z-aaaaaa"))
+    with view_of("ops.latest_checks", "checks", pl.concat([newer, older])) as connection:
+        rows = connection.execute("SELECT rule FROM ops.latest_checks ORDER BY rule").fetchall()
+    assert [rule for (rule,) in rows] == older["rule"].sort().to_list()
