@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -14,6 +14,7 @@ from lake.packet_definitions import Name, Noun
 
 Color = Literal["yellow", "red"]
 DAY_SECONDS = 86_400.0
+NO_GAP_SECONDS = 600.0  # where nothing is declared: shorter ones are counted by the checks
 QUALITY_FLAG = "quality_flag"
 FLAG_METRICS = ("flagged_share", "flag", "flag_share")
 
@@ -139,6 +140,20 @@ class Watch(Noun):
     ratios: dict[Name, Ratio] = Field(default_factory=dict)
     trends: tuple[str, ...] = ()
     off: tuple[Off, ...] = ()
+
+    @property
+    def no_gap_seconds(self) -> float:
+        """The longest step in time that is no gap, whatever the cadence."""
+        return self.gap_seconds or NO_GAP_SECONDS
+
+    def planned(self, start: datetime, end: datetime) -> timedelta:
+        """How much of a time was planned to be without data; what lies in two planned times counts once."""
+        total, covered = timedelta(), start
+        for off in sorted(self.off, key=lambda off: off.start):
+            stop = min(off.stop, end)
+            total += max(stop - max(off.start, covered), timedelta())
+            covered = max(covered, stop)
+        return total
 
 
 def split_trend(trend: str, columns: Collection[str]) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from lake.definitions import Table
-from quality.alerts.standing import planned, since_row
+from quality.alerts.standing import since_row
 from quality.alerts.stretches import Row
 
 BEHIND = timedelta(hours=12)  # a pass that brings one file before the other is no silence; a day without one is
@@ -51,7 +51,7 @@ def silent_rows(found: Mapping[str, str], last: Mapping[str, datetime], tables: 
         watch, since, until = tables[address].watch, last.get(address), last.get(other)
         if watch is None or since is None or until is None:
             continue
-        if until - since - planned(watch.off, since, until) > BEHIND:
+        if until - since - watch.planned(since, until) > BEHIND:
             told = f"{other} has some until {until.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
             rows.append(since_row(address, since, "silent", (until - since).total_seconds() / 3600, told))
     return rows

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
 
 from lake.definitions import Table
-from lake.watch_definitions import Color, Off
+from lake.watch_definitions import Color
 from quality.alerts.nouns import Episode
 from quality.alerts.stretches import Row
 
@@ -30,21 +30,11 @@ def stale_rows(last: Mapping[str, datetime], tables: Mapping[str, Table], now: d
         watch = tables[address].watch
         if watch is None or watch.fresh_hours is None:
             continue
-        silent = now - since - planned(watch.off, since, now)
+        silent = now - since - watch.planned(since, now)
         if silent > timedelta(hours=watch.fresh_hours):
             told = f"some are expected every {watch.fresh_hours:g} h"
             found.append(since_row(address, since, "stale", watch.fresh_hours, told))
     return found
-
-
-def planned(offs: Iterable[Off], start: datetime, end: datetime) -> timedelta:
-    """How much of a time lies in planned times off; what lies in two of them counts once."""
-    total, covered = timedelta(), start
-    for off in sorted(offs, key=lambda off: off.start):
-        stop = min(off.stop, end)
-        total += max(stop - max(off.start, covered), timedelta())
-        covered = max(covered, stop)
-    return total
 
 
 def since_row(address: str, since: datetime, rule: str, hours: float, told: str) -> Row:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from lake.definitions import Table
+from lake.watch_definitions import Watch
 from quality.anomalies.nouns import RANKS
 
 COARSE = {"drift", "trend", "completeness", "latency", "ratio"}  # rules about whole days
 SAMPLES = 3  # of a channel: what is so near in time began, or ended, together
 NEAR = timedelta(seconds=60)  # the same for channels of a faster cadence, and of one that nobody knows
-NO_GAP = timedelta(minutes=10)  # what `Watch.gap_seconds` takes for no gap by default
 SEVERAL = 3  # channels that begin together have one cause; two may do so by chance
 INSTANT = timedelta(microseconds=1)
 
@@ -138,8 +138,7 @@ def _reach(row: Row, table: Table) -> datetime:
     """Until when the next row has to begin to touch: one that had not ended goes on until rows would be missing."""
     if row.ended:
         return row.end + nearness(table)
-    watch = table.watch
-    gap = timedelta(seconds=watch.gap_seconds) if watch and watch.gap_seconds else NO_GAP
+    gap = timedelta(seconds=(table.watch or Watch()).no_gap_seconds)
     return row.end + max(gap, nearness(table))
 
 
@@ -167,32 +166,36 @@ def with_common_cause(found: list[Stretch], tables: Mapping[str, Table]) -> tupl
 
     Those that begin with a whole day are compared with each other alone: they all begin at midnight.
     """
-    alone: list[Stretch] = []
-    together: list[Stretch] = []
+    alone = [stretch for stretch in found if not stretch.columns[0]]
+    wholes: list[Stretch] = []
     kinds: dict[tuple[str, bool], list[Stretch]] = {}
-    for stretch in found:
+    for stretch in (stretch for stretch in found if stretch.columns[0]):
         kinds.setdefault((stretch.rows[0].table, stretch.timed), []).append(stretch)
     for (table, _), members in sorted(kinds.items()):
-        single, several = _split(members, nearness(tables[table]))
+        single, several = together(members, nearness(tables[table]), lambda stretch: stretch.columns, SEVERAL)
         alone += single
-        together += several
-    return alone, merged(together, lambda stretch: stretch.rows[0].table)
+        wholes += several
+    return alone, merged(wholes, lambda stretch: stretch.rows[0].table)
 
 
-def _split(found: list[Stretch], near: timedelta) -> tuple[list[Stretch], list[Stretch]]:
-    """Go through channels in order of their start, and take those together that begin near the first one."""
-    alone = [stretch for stretch in found if not stretch.columns[0]]
-    left = sorted((s for s in found if s.columns[0]), key=lambda s: (s.start, s.columns))
+def together(
+    found: list[Stretch], near: timedelta, whose: Callable[[Stretch], Iterable[str]], least: int
+) -> tuple[list[Stretch], list[Stretch]]:
+    """The stretches that stand alone, and those that begin near the first one of them, `least` and more, as one each.
+
+    `whose` tells what a stretch is of: one that begins together with others of the same is not one more.
+    """
+    left = sorted(found, key=lambda stretch: (stretch.start, sorted(whose(stretch))))
     starts = [stretch.start for stretch in left]
-    several, at = [], 0
+    alone, several, at = list[Stretch](), list[Stretch](), 0
     while at < len(left):
         near_first = left[at : bisect_right(starts, starts[at] + near)]
-        together = len({column for stretch in near_first for column in stretch.columns}) >= SEVERAL
-        if together:
+        many = len({name for stretch in near_first for name in whose(stretch)}) >= least
+        if many:
             several.append(union(near_first))
         else:
             alone.append(left[at])
-        at += len(near_first) if together else 1
+        at += len(near_first) if many else 1
     return alone, several
 
 

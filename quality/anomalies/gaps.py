@@ -4,16 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 
-from lake.watch_definitions import Off, Watch
+from lake.watch_definitions import Watch
 from quality.anomalies.nouns import Anomaly
 from quality.anomalies.series import Float64, Int64, utc
-
-CADENCES = 3  # a step in time longer than so many is a gap, as for checks
-LEAST_GAP_S = 600.0  # where nothing is declared: shorter ones are counted by the checks
+from quality.metrics import GAP_CADENCES
 
 
 def gaps(
@@ -30,7 +28,7 @@ def gaps(
     found = []
     for row in np.flatnonzero(steps > longest):
         start, end = utc(points[row]), utc(points[row + 1])
-        seconds = float(steps[row]) - _planned(start, end, watch.off)
+        seconds = float(steps[row]) - watch.planned(start, end).total_seconds()
         if seconds > longest:
             lost = sum(number for time, number in missing if start < time <= end)
             found.append(_gap(start, end, seconds, longest, lost))
@@ -49,13 +47,7 @@ def pieces(times: Int64, before: int | None, watch: Watch, cadence_s: float | No
 def longest_usual(steps: Float64, watch: Watch, cadence_s: float | None) -> float:
     """The longest step in time that is no gap, in seconds. Without a cadence, the median step stands for it."""
     cadence = cadence_s or (float(np.median(steps)) if len(steps) else 0.0)
-    return max(CADENCES * cadence, watch.gap_seconds or LEAST_GAP_S)
-
-
-def _planned(start: datetime, end: datetime, off: Sequence[Off]) -> float:
-    """Seconds of a stretch of time that were planned to be without data."""
-    parts = [min(end, one.stop) - max(start, one.start) for one in off]
-    return sum((part for part in parts if part > timedelta(0)), timedelta(0)).total_seconds()
+    return max(GAP_CADENCES * cadence, watch.no_gap_seconds)
 
 
 def _gap(start: datetime, end: datetime, seconds: float, longest: float, lost: int) -> Anomaly:

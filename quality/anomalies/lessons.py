@@ -14,7 +14,6 @@ import numpy as np
 from lake.ledger import fingerprint
 from quality.anomalies.series import (
     EXACT,
-    SIGMA,
     Bool,
     Float64,
     Int64,
@@ -24,6 +23,7 @@ from quality.anomalies.series import (
     runs_of_equals,
     spread,
 )
+from quality.metrics_watched import MAD_TO_SIGMA
 
 LEAST_ROWS = 20  # of a mode in a day, to learn from it
 LEAST_IN_BIN = 3  # rows for a median that one wild sample does not move
@@ -190,7 +190,7 @@ def _learn_mode(series: Series, bins: int, quantum: float) -> ModeLesson:
     sigmas, _ = _by_bin(np.abs(rest), which, bins)
     sigma = spread(rest)
     center = float(np.mean(at_phase(phases, medians, (np.arange(bins) + 0.5) / bins)))
-    own = np.where(rows >= LEAST_FOR_SIGMA, SIGMA * sigmas, np.nan)
+    own = np.where(rows >= LEAST_FOR_SIGMA, MAD_TO_SIGMA * sigmas, np.nan)
     scale = np.maximum(np.where(np.isfinite(own), np.maximum(own, LEAST_SHARE * sigma), sigma), quantum)
     spreads, edge = _short_term(rest, scale[which], quantum)
     return ModeLesson(count, phases, medians, own, sigma, center, spreads, edge)

@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
+from quality.metrics_watched import MAD_TO_SIGMA
+
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.str_]
 Stretch = tuple[int, int]  # first and last row
 
-SIGMA = 1.4826  # a normal distribution's standard deviation over its median absolute deviation
 UNIX = datetime(1970, 1, 1, tzinfo=UTC)
 EXACT = 1e-9  # of a number: what differs behind is arithmetic, not data
 SMOOTHED = 5  # rows of a running median: it takes three of five to move it, so one or two wild samples do not
@@ -105,4 +106,4 @@ def runs_of_equals(values: Float64) -> tuple[Int64, Int64]:
 
 def spread(values: Float64) -> float:
     """The standard deviation that a normal distribution of the same median absolute deviation has; 0 for no values."""
-    return float(SIGMA * np.median(np.abs(values - np.median(values)))) if len(values) else 0.0
+    return float(MAD_TO_SIGMA * np.median(np.abs(values - np.median(values)))) if len(values) else 0.0

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from quality.anomalies.lessons import LEAST_SHARE, Lesson, ModeLesson, at_phase, quantum_of
-from quality.anomalies.series import EXACT, SIGMA, Bool, Float64, Series
+from quality.anomalies.series import EXACT, Bool, Float64, Series
+from quality.metrics_watched import MAD_TO_SIGMA
 
 TRAILING_DAYS = 7  # that teach: a week has all that people do to an instrument
 LEAST_DAYS = 3
@@ -107,7 +108,7 @@ def _mode(lessons: Sequence[ModeLesson], quantum: float) -> UsualMode:
     medians = np.stack([lesson.medians for lesson in lessons])
     level, known = _median_of_days(medians)
     phases, _ = _median_of_days(np.stack([lesson.phases for lesson in lessons]))
-    away = SIGMA * _median_of_days(np.abs(medians - level))[0]
+    away = MAD_TO_SIGMA * _median_of_days(np.abs(medians - level))[0]
     between = float(np.median(away[known])) if known.any() else 0.0
     sigma = float(np.median([lesson.sigma for lesson in lessons]))
     sigmas, _ = _median_of_days(np.stack([lesson.sigmas for lesson in lessons]))
