@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo nightly levels check alerts gaps report export sql status doctor rebuild fsck maintain test torture lint format bench docs clean distclean
+.PHONY: help setup demo nightly levels check alerts gaps report export deliver datasets sql status doctor rebuild fsck maintain test torture lint format bench docs clean distclean
 
 ##@ Begin
 help: ## List the targets
@@ -77,6 +77,12 @@ report: setup ## Write checks, anomalies and alerts as pages to report/
 export: setup ## Write CDF files for the days whose checks passed
 	$(SWXLAKE) export $(ROOT_OPTION) $(ARGS)
 
+deliver: setup ## Send products to those who get them, by delivery.toml (ARGS="--dry-run", ARGS="--verify")
+	$(SWXLAKE) deliver $(ROOT_OPTION) $(ARGS)
+
+datasets: setup ## Write masters, skeletons and SPASE records of all datasets to datasets/
+	$(SWXLAKE) datasets --out datasets $(ARGS)
+
 sql: setup ## Query the lake (QUERY="SELECT ..."), or open a shell
 	$(SWXLAKE) sql $(if $(QUERY),"$$QUERY") $(ROOT_OPTION) $(ARGS)
 
@@ -121,7 +127,7 @@ docs: setup ## Write the generated pages of docs/reference anew
 
 ##@ Clean up
 clean: ## Remove the demo and the caches of the tools
-	rm -rf demo report .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf demo report datasets .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## Also remove .venv

@@ -5,26 +5,42 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from dataclasses import asdict, dataclass, field
-from datetime import date
+from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exports.books import Books, Subject, mark_of, products, read_books, receipts_of, subject_of
 from exports.gate import gate
-from exports.istp_globals import logical_source
+from exports.istp.globals import logical_source
 from exports.provenance import MadeFrom, archive_calibrations, made_from, release_of
 from exports.publishing import publish
-from exports.versions import ProductDay, Version, VersionTakenError, choose, give_out, parse_version
+from exports.rules.nouns import Finding, RefusedError
+from exports.rules.skteditor import command_of
+from exports.versions import (
+    ProductDay,
+    Version,
+    VersionTakenError,
+    choose,
+    give_out,
+    note_generation,
+    parse_version,
+    versions_of,
+)
 from lake.clock import utc_now
 from lake.definitions import Product, Table
 from lake.errors import CalibrationError, ExportError, StorageError, TableError
+from lake.files import sha256_of
 from lake.ledger import next_run_id, release
 from lake.store import Journal, Lake
 from lake.tables import append_ops
 
 if TYPE_CHECKING:  # loading the CDF library takes half a second, which a night without news should not cost
-    from exports.cdf import WrittenProduct
+    from exports.inspection import Around
     from exports.making import Maker
+    from exports.product import WrittenProduct
+    from exports.rules.delivery import Span
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +50,16 @@ ROWS_PER_COMMIT = 64
 
 @dataclass
 class Exported:
-    """Outcome of exports; `published` are keys below the lake's root."""
+    """Outcome of exports; `published` are keys below the lake's root.
+
+    `refused` did not pass the gate: no version was given out to them, and no file was left. `warnings` counts, by
+    rule, what the gate had to say about the published files; `swxlake cdf check` shows it.
+    """
 
     published: list[str] = field(default_factory=list)
     unchanged: int = 0
+    refused: list[tuple[str, date, tuple[Finding, ...]]] = field(default_factory=list)
+    warnings: Counter[str] = field(default_factory=Counter)
     blocked: list[tuple[str, date, str]] = field(default_factory=list)
     failed: list[tuple[str, date, str]] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
@@ -49,13 +71,18 @@ def export_all(
     tables: list[Table] | None = None,
     days: set[date] | None = None,
     force: bool = False,
+    skteditor: Path | None = None,
 ) -> Exported:
     """Export every product-day that is not exported in its present state. A day that fails does not stop the others.
 
-    Raises StorageError if another process transforms or exports all the while.
+    `skteditor` is the folder of SPDF's own checker, which is asked as well.
+    Raises StorageError if another process transforms or exports all the while, and ConfigurationError if SPDF's checker
+    cannot be run.
     """
+    if skteditor is not None:
+        command_of(skteditor)  # a mistake in the configuration is told before anything is done
     with lake.storage.alone("build"):
-        run = _Run(lake, run_id or next_run_id(lake, "exports"), force, read_books(lake))
+        run = _Run(lake, run_id or next_run_id(lake, "exports"), force, read_books(lake), skteditor)
         try:
             for product, table in products(lake.definitions):
                 if tables is None or table.address in {t.address for t in tables}:
@@ -75,6 +102,7 @@ class _Run:
     run_id: str
     force: bool
     books: Books
+    skteditor: Path | None
     exported: Exported = field(default_factory=Exported)
     rows: list[dict[str, Any]] = field(default_factory=list)
     archived: set[str] = field(default_factory=set)
@@ -103,6 +131,9 @@ class _Run:
             except VersionTakenError as error:
                 problem = str(error)
                 self.books = read_books(self.lake)
+            except RefusedError as error:
+                self.exported.refused.append((table.address, day, error.findings))
+                return ""
             except (CalibrationError, ExportError, StorageError, TableError) as error:
                 return str(error)
         return problem
@@ -124,6 +155,7 @@ class _Run:
         known = last is not None and last["sha256"] == row["sha256"] and row["status"] == "unchanged"
         row |= {"run_id": self.run_id, "fingerprint": mark, "status": "unchanged" if known else "published"}
         self.rows.append(row)
+        self.books.exports[table.address, day] = row  # for the days beside it
         if known:
             self.exported.unchanged += 1
         else:
@@ -144,11 +176,13 @@ class _Run:
 
     def _make(self, subject: Subject) -> dict[str, Any]:
         """Write the file and publish it if its bytes are new; the row of ops.exports."""
+        from exports.inspection import span_of  # noqa: PLC0415
         from exports.making import maker  # noqa: PLC0415
 
         with maker(self.lake, subject) as making:
             version, written, origin = self._versioned(making)
             path = making.key(version)
+            span = span_of(written.path)
             is_new = self._publish(subject, path, written)
         return {
             "product": subject.table.address,
@@ -164,6 +198,8 @@ class _Run:
             "code_version": release()[0],
             "deliverable": subject.deliverable,
             "made_from": json.dumps(asdict(origin), sort_keys=True),
+            "first_epoch_tt2000": span.first if span else None,
+            "last_epoch_tt2000": span.last if span else None,
         }
 
     def _versioned(self, making: Maker) -> tuple[Version, WrittenProduct, MadeFrom]:
@@ -174,17 +210,63 @@ class _Run:
         if last is not None and last >= parse_version(f"{floor}.0"):
             entry = journal.entry("versions", product_day.key(last)) or {}
             # The release that made it is in its bytes; a later one alone is no reason for a new version.
-            written = making.write(last, release_of(entry))
+            made_by = release_of(entry)
+            written = making.write(last, made_by)
             if written.sha256 == entry.get("sha256"):
+                if not self._is_published(making.key(last), written):
+                    self._inspect(making, last, written.path, made_by)
                 return last, written, origin
             written.path.unlink()
+        choice = choose(journal, product_day, last, origin, floor)
+        version, written = choice.version, making.write(choice.version)
+        self._inspect(making, version, written.path)
         self._archive(making.subject, origin)
-        version = choose(journal, product_day, last, origin, floor)
-        written = making.write(version)
+        note_generation(journal, product_day, choice)
         entry = {"sha256": written.sha256, "bytes": written.bytes, "records": written.records}
         give_out(journal, product_day, last, version, entry | {"made_from": asdict(origin)})
         self.books.versions[product_day.stem] = version
         return version, written, origin
+
+    def _is_published(self, key: str, written: WrittenProduct) -> bool:
+        """True if these bytes passed the gate and are in their place; a run may have ended before they were."""
+        if self.books.present.get(key) != written.bytes:
+            return False
+        with self.lake.storage.local(key) as path:
+            return sha256_of(path) == written.sha256
+
+    def _inspect(self, making: Maker, version: Version, path: Path, made_by: tuple[str, date] | None = None) -> None:
+        """The gate. Raises RefusedError if the file may not be published; it is gone then."""
+        from exports.inspection import inspect, require  # noqa: PLC0415
+
+        inspection = inspect(path, making.structure, making.edition(version, made_by), self._around(making, version))
+        require(path, inspection)
+        self.exported.warnings.update(finding.rule for finding in inspection.findings)
+
+    def _around(self, making: Maker, version: Version) -> Around:
+        from exports.inspection import Around  # noqa: PLC0415
+
+        day, address = making.subject.day, making.subject.table.address
+        before, after = (self._span(address, day + timedelta(days=step)) for step in (-1, 1))
+        # A version given out since is another process's; `give_out` sees to that.
+        last = self.books.versions.get(making.product_day.stem, Version(-1, 0, 0))
+        given_out = {v for v in versions_of(Journal(self.lake), making.product_day) if v <= last}
+        given_out -= {last} & {version}  # a version that was given out, and its file never published
+        return Around(before, after, frozenset(given_out), self.skteditor, making.rows)
+
+    def _span(self, address: str, day: date) -> Span | None:
+        """First and last epoch of the newest published file of a day; None if there is none."""
+        from exports.inspection import span_of  # noqa: PLC0415
+        from exports.rules.delivery import Span  # noqa: PLC0415
+
+        row = self.books.exports.get((address, day))
+        if row is None:
+            return None
+        if row.get("first_epoch_tt2000") is not None:
+            return Span(row["path"].rpartition("/")[2], row["first_epoch_tt2000"], row["last_epoch_tt2000"])
+        if row["path"] not in self.books.present:
+            return None  # lost, of an older lake; fsck tells
+        with self.lake.storage.local(row["path"]) as path:
+            return span_of(path)
 
     def _archive(self, subject: Subject, origin: MadeFrom) -> None:
         """Keep the calibration files that a version is made from, before the journal says that it is."""

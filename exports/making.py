@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from exports.books import PRODUCTS, Subject
-from exports.cdf import WrittenProduct, write_product
-from exports.istp import Structure, compile_product
-from exports.istp_globals import Edition
+from exports.istp.globals import Edition
+from exports.istp.structure import Structure, compile_product
+from exports.product import WrittenProduct, write_product
+from exports.table_rows import TableRows
 from exports.versions import ProductDay, Version
 from lake.definitions import Table
 from lake.errors import ExportError
@@ -40,7 +41,7 @@ class Maker:
     def structure(self) -> Structure:
         """The structure of the file. Raises ExportError or DefinitionError if it would break an ISTP rule."""
         s = self.subject
-        return compile_product(s.product, s.table, s.instrument, s.mission, s.assumptions)
+        return compile_product(s.product, s.table, s.instrument, s.mission, s.assumptions, self.lake.definitions.path)
 
     @property
     def product_day(self) -> ProductDay:
@@ -53,16 +54,28 @@ class Maker:
         folder = f"{PRODUCTS}{s.mission.name}/{s.instrument.name}/{s.table.level}/{s.day.year:04d}"
         return f"{folder}/{self.product_day.key(version)}.cdf"
 
+    def edition(self, version: Version, made_by: tuple[str, date] | None = None) -> Edition:
+        """What tells the file from others; `made_by` are version and day of the release, by default this one."""
+        version_of_code, released = made_by or release()
+        origin = self.subject.origin
+        newest, software = max(origin.newest, released), f"swxlake {version_of_code}"
+        return Edition(self.subject.day, str(version), origin.parents, newest, software)
+
+    @property
+    def _files(self) -> list[str]:
+        return Source(self.subject.table.address, self.subject.day, self.subject.files).uris(self.lake)
+
+    @property
+    def rows(self) -> TableRows:
+        """What the table holds, for who compares the file with it."""
+        return TableRows(tuple(partial(open_parquet, self.lake, uri) for uri in self._files))
+
     def write(self, version: Version, made_by: tuple[str, date] | None = None) -> WrittenProduct:
         """The file, written aside; `made_by` are version and day of the release that it names, by default this one.
 
         Raises ExportError if the table has no rows, or if they do not fit.
         """
-        version_of_code, released = made_by or release()
-        origin, table = self.subject.origin, self.subject.table
-        newest, software = max(origin.newest, released), f"swxlake {version_of_code}"
-        edition = Edition(self.subject.day, str(version), origin.parents, newest, software)
-        files = Source(table.address, self.subject.day, self.subject.files).uris(self.lake)
+        table, edition, files = self.subject.table, self.edition(version, made_by), self._files
         records = sum(_rows(self.lake, file) for file in files)
         if not records:
             address = table.address

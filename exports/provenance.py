@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exports.istp.outline import outline
 from lake.config import CHECKOUT
 from lake.definitions import Calibration, Definitions, Instrument, Mission, Product, Table
 from lake.errors import ExportError, StorageError
@@ -27,11 +28,11 @@ from lake.margins import margins
 from lake.store import Journal
 
 if TYPE_CHECKING:
-    from exports.istp import Structure
+    from exports.istp.structure import Structure
 
 SOURCES = ("lake", "ingest", "exports")  # with the transforms, the code that bytes depend on
 EXPECTED = {"rules", "watch"}  # of a table: they judge the rows, and change nothing in them
-PACKAGES = ("cdflib", "deltalake", "numpy", "polars", "pyarrow")
+PACKAGES = ("cdflib", "deflate", "deltalake", "numpy", "pint", "polars", "pyarrow")
 GIT_SECONDS = 30
 CALIBRATIONS = "calibrations"  # the journal's copies of calibration files, by sha256
 ELSEWHERE = "+missions elsewhere"
@@ -44,7 +45,8 @@ Runs = Mapping[tuple[str, date], Mapping[str, Any]]  # the run that counts of ea
 class MadeFrom:
     """What a version was made from.
 
-    structure : fingerprint of the file's variables: names, types, sizes, dependencies
+    outline : fingerprint of the outline of its structure, which cdf.lock holds; older lakes recorded less of it,
+        under another name
     algorithm : fingerprint of the transforms that ran, and of the definitions that they and the decoder obeyed
     calibrations : sha256 of each calibration file, by its name without `.csv`
     definitions : fingerprint of all that missions/ says about the product, words included
@@ -57,7 +59,7 @@ class MadeFrom:
     released : day of the release as YYYY-MM-DD; empty in entries of older lakes
     """
 
-    structure: str
+    outline: str
     algorithm: str
     calibrations: dict[str, str]
     definitions: str
@@ -90,7 +92,7 @@ def made_from(
     """
     version_of_code, released = release()
     return MadeFrom(
-        structure=structure_of(structure),
+        outline=outline_of(structure),
         algorithm=algorithm_of(definitions, table, day, runs),
         calibrations=calibrations_of(definitions, table, day, runs),
         definitions=definitions_of(definitions, product, table, lineage(definitions, table, day)),
@@ -103,25 +105,9 @@ def made_from(
     )
 
 
-def structure_of(structure: Structure) -> str:
-    """Fingerprint of what a reader's program relies on; texts, ranges and the lengths of labels are left out."""
-    return fingerprint(
-        [
-            (
-                variable.spec.name,
-                variable.spec.type,
-                variable.spec.dims,
-                variable.spec.record_variance,
-                [(a.name, a.value) for a in variable.spec.attributes if _points(a.name)],
-            )
-            for variable in structure.variables
-        ]
-    )
-
-
-def _points(attribute: str) -> bool:
-    """True for attributes that name another variable."""
-    return attribute.startswith(("DEPEND_", "LABL_PTR_", "REPRESENTATION_")) or attribute.endswith("_VAR")
+def outline_of(structure: Structure) -> str:
+    """Fingerprint of what cdf.lock holds of a dataset; words and the values of dated axes are left out."""
+    return fingerprint(list(outline(structure).items()))
 
 
 def algorithm_of(definitions: Definitions, table: Table, day: date, runs: Runs) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lake.files import sha256_of
 
 if TYPE_CHECKING:
-    from exports.cdf import WrittenProduct
+    from exports.product import WrittenProduct
     from lake.storage import Storage
 
 

@@ -86,9 +86,11 @@ def version_key(journal: Journal, name: str) -> str:
 
 def change(before: dict[str, Any] | None, now: MadeFrom) -> Change:
     """What of a product changed since a version that was made from `before`; None is what older lakes recorded."""
-    kinds: tuple[Change, ...] = ("structure", "algorithm", "calibrations")
+    facts: dict[Change, str] = {"structure": "outline", "algorithm": "algorithm", "calibrations": "calibrations"}
     recorded = asdict(now)
-    return next((kind for kind in kinds if before and before[kind] != recorded[kind]), "data")
+    # What was not recorded tells of no change.
+    changed = (kind for kind, fact in facts.items() if before and before.get(fact, recorded[fact]) != recorded[fact])
+    return next(changed, "data")
 
 
 def next_version(last: Version, changed: Change, floor: Version) -> Version:
@@ -113,22 +115,40 @@ def _generations(keys: Iterable[str]) -> Iterable[Version]:
     return (Version(int(match[1]), int(match[2]), 0) for match in found if match)
 
 
-def choose(journal: Journal, product_day: ProductDay, last: Version | None, made_from: MadeFrom, floor: str) -> Version:
-    """The version of bytes that are not those of `last`, given what they are made from.
+class Choice(NamedTuple):
+    """A version that was chosen and not yet given out; `generation` is what is noted of a new X.Y."""
 
-    A new structure or algorithm is noted in journal/generations, so that new days start there. That comes before the
-    version: after a crash in between, the next export chooses the same again.
-    """
+    version: Version
+    generation: dict[str, str] | None = None
+
+
+def choose(journal: Journal, product_day: ProductDay, last: Version | None, made_from: MadeFrom, floor: str) -> Choice:
+    """The version of bytes that are not those of `last`, given what they are made from. Nothing is written."""
     least = parse_version(f"{floor}.0")
     if last is None:
-        return first_version(journal, product_day.logical_source, least)
+        return Choice(first_version(journal, product_day.logical_source, least))
     entry = journal.entry("versions", product_day.key(last)) or {}
     changed = change(entry.get("made_from"), made_from)
     version = next_version(last, changed, least)
-    if changed in ("structure", "algorithm"):
-        note = {"why": changed, "structure": made_from.structure, "algorithm": made_from.algorithm}
-        journal.write_once("generations", f"{product_day.logical_source}_v{version.generation}", note)
-    return version
+    if changed not in ("structure", "algorithm"):
+        return Choice(version)
+    return Choice(version, {"why": changed, "outline": made_from.outline, "algorithm": made_from.algorithm})
+
+
+def note_generation(journal: Journal, product_day: ProductDay, choice: Choice) -> None:
+    """Note a new structure or algorithm in journal/generations, so that new days start there.
+
+    That comes after the gate, or a refused file would leave a generation behind, and before the version: after a crash
+    in between, the next export chooses the same again.
+    """
+    if choice.generation is not None:
+        key = f"{product_day.logical_source}_v{choice.version.generation}"
+        journal.write_once("generations", key, choice.generation)
+
+
+def versions_of(journal: Journal, product_day: ProductDay) -> frozenset[Version]:
+    """All versions that were given out to a product-day."""
+    return frozenset(_since(journal, product_day, None))
 
 
 def give_out(

@@ -6,13 +6,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lake.errors import ConfigurationError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 ALERTS = Path("alerts.toml")  # in the working directory, where the command is run
+DELIVERY = Path("delivery.toml")  # likewise
 
 
 class Settings(BaseSettings):
@@ -27,6 +28,8 @@ class Settings(BaseSettings):
     lease_seconds : a lease in object storage that stands still for this long is taken over.
     s3_timeout_seconds : how long one call to object storage may take.
     alerts : the file that says who is told of alerts; without one nobody is, and alerts are recorded alone.
+    delivery : the file that says who gets which products; without one nothing leaves the lake.
+    skteditor : the folder of SPDF's own checker (SKTEditor, Java), which then judges every product as well.
     """
 
     model_config = SettingsConfigDict(env_prefix="SWXLAKE_", frozen=True)
@@ -40,14 +43,25 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=60, gt=0)
     s3_timeout_seconds: float = Field(default=60, gt=0)
     alerts: Path | None = Field(default_factory=lambda: ALERTS.resolve() if ALERTS.is_file() else None)
+    delivery: Path | None = Field(default_factory=lambda: DELIVERY.resolve() if DELIVERY.is_file() else None)
+    skteditor: Path | None = None
 
-    @field_validator("alerts")
+    @field_validator("skteditor")
     @classmethod
-    def _is_no_folder(cls, path: Path | None) -> Path | None:
+    def _is_a_folder(cls, path: Path | None) -> Path | None:
+        if path is None:
+            return None
+        if not (place := path.expanduser().resolve()).is_dir():
+            raise ValueError("is no folder; name the one that holds spdfjavaClasses.jar")
+        return place
+
+    @field_validator("alerts", "delivery")
+    @classmethod
+    def _is_no_folder(cls, path: Path | None, info: ValidationInfo) -> Path | None:
         if path is None:
             return None
         if (place := path.expanduser().resolve()).is_dir():  # so is the place of an empty name
-            raise ValueError("is empty or a folder; name a file such as alerts.toml")
+            raise ValueError(f"is empty or a folder; name a file such as {info.field_name}.toml")
         return place
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
+from lake.definition_axes import check_axes, check_product_axes
 from lake.definition_calibrations import read_calibrations
 from lake.definition_clocks import clock_of, read_clocks
 from lake.definition_order import in_order, read_names
@@ -22,7 +23,7 @@ from lake.definition_tables import SHARED_COLUMNS, Entries, TableReader
 from lake.definition_text import build, build_at, check_repeats, numbered_rows, read_yaml, yaml_line
 from lake.definition_watch import alarm_limits, check_limits, read_channels, read_limits
 from lake.definitions import Calibration, Column, Definitions, Flag, Instrument, Mission, Product, Table
-from lake.errors import CalibrationError, DefinitionError
+from lake.errors import DefinitionError
 from lake.packet_definitions import Clock, Packet
 from lake.watch_definitions import Limit
 from lake.xtce.reading import Xtce
@@ -150,7 +151,7 @@ def _read_flags(path: Path, shared: tuple[Flag, ...] = ()) -> tuple[Flag, ...]:
 
 
 def _check_calibrations(instrument: Instrument, folder: Path) -> None:
-    _check_axes(instrument)
+    check_axes(instrument)
     known = {c.name for c in instrument.calibrations}
     for table in instrument.tables:
         for name in (*table.calibrations, *table.axis_calibrations):
@@ -161,18 +162,6 @@ def _check_calibrations(instrument: Instrument, folder: Path) -> None:
                     f"{path} line {line} ({table.name}): there is no calibration {name}. "
                     f"Add {folder / 'calibration' / name}_<yyyymmdd>.csv or correct the name."
                 )
-
-
-def _check_axes(instrument: Instrument) -> None:
-    """Every file that gives an axis its values must fit it, whatever day it is valid from."""
-    axes = {axis.name: axis for table in instrument.tables for axis in table.axes if axis.calibration}
-    for axis in axes.values():
-        for calibration in instrument.calibrations:
-            if calibration.name == axis.calibration:
-                try:
-                    axis.resolved(calibration)
-                except CalibrationError as error:
-                    raise DefinitionError(str(error)) from None
 
 
 def _read_products(path: Path, tables: list[Table]) -> tuple[Product, ...]:
@@ -197,6 +186,7 @@ def _read_product(path: Path, name: str, entry: dict[str, Any], tables: list[Tab
         if column not in table.by_name:
             line = yaml_line(path, ("products", name, key))
             raise DefinitionError(f"{path} line {line} ({key}): {name} has no column {column}. Correct the name.")
+    check_product_axes(path.parent / "tables.yaml", table, product)
     return product
 
 

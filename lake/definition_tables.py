@@ -71,7 +71,8 @@ class TableReader:
         """All tables of the file, in its order. An input must stand above the tables that use it."""
         content = build_at(_Tables, read_yaml(self.path), self.path, ())
         axes = [
-            build_at(Axis, {"name": name, **entry}, self.path, ("axes", name)) for name, entry in content.axes.items()
+            build_at(Axis, {"name": name, **_in_each_cell(entry)}, self.path, ("axes", name))
+            for name, entry in content.axes.items()
         ]
         for name, entry in content.tables.items():
             self.tables[name] = self._table(name, entry.model_dump(exclude_unset=True), axes)
@@ -301,6 +302,13 @@ def record_column(field: RecordField) -> Column:
         nullable=field.nullable,
         ragged=field.list,
     )
+
+
+def _in_each_cell(axis: dict[str, Any]) -> dict[str, Any]:
+    """An axis as written, with one distance to the borders of its cells as that of each cell."""
+    size = axis.get("size")
+    given = {name: axis[name] for name in ("minus", "plus") if isinstance(axis.get(name), int | float)}
+    return axis | {name: [number] * size for name, number in given.items()} if isinstance(size, int) else axis
 
 
 def field_axes(field: PacketField) -> tuple[Axis, ...]:

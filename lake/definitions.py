@@ -92,7 +92,8 @@ class Axis(Noun):
     Its values are either even steps (`first`, `step`), or written one by one (`cells`), or the `column` of a dated
     calibration with one row for each cell, or there are only names (`labels`: the components of a vector). `minus` and
     `plus` are the distances from a value to the borders of its cell; from a calibration they come by `minus_column` and
-    `plus_column`. There, `key_column` numbers the rows, one more from row to row.
+    `plus_column`. There, `key_column` numbers the rows, one more from row to row. `valid` bounds the values of
+    all days: those of a calibration change, and the structure of a product may not.
     """
 
     name: Name
@@ -113,6 +114,7 @@ class Axis(Noun):
     description: str
     label: str
     scale: Literal["linear", "log"] = "linear"
+    valid: tuple[float, float] | None = None
     spase: str | None = None
 
     @model_validator(mode="after")
@@ -298,7 +300,8 @@ class Product(Noun):
     """A CDF product: one table, one UTC day to a file. Structure and variable attributes derive from the table.
 
     `delta_minus` and `delta_plus` are columns: the time from the record's epoch back to the start, and on to the end,
-    of what it holds.
+    of what it holds. `compression` is the gzip level of all that varies by record but times. `doi` and `spase_id` name
+    the dataset once somebody has registered it.
     """
 
     table: Name
@@ -311,6 +314,10 @@ class Product(Noun):
     omit: tuple[str, ...] = ()
     delta_minus: Name | None = None
     delta_plus: Name | None = None
+    compression: int = Field(default=1, ge=0, le=9)
+    majority: Literal["row", "column"] = "row"
+    doi: str | None = Field(default=None, pattern=r"^https://doi\.org/10\.\d{4,9}/\S+$")
+    spase_id: str | None = Field(default=None, pattern=r"^spase://[A-Za-z0-9._-]+/NumericalData/[A-Za-z0-9._/-]+$")
 
 
 class ValidTime(Noun):
@@ -394,7 +401,10 @@ class Instrument(Noun):
 
 
 class Mission(Noun):
-    """A mission: valid time of its data, length of its orbit, file names, instruments and global CDF attributes."""
+    """A mission: valid time of its data, length of its orbit, file names, instruments and global CDF attributes.
+
+    `formats` are those that its products are published in; each starts from the CDF.
+    """
 
     name: Name
     title: str
@@ -402,6 +412,7 @@ class Mission(Noun):
     orbit_seconds: float | None = Field(default=None, gt=0)
     names: NameRules
     cdf: GlobalAttributes = Field(default_factory=dict)
+    formats: tuple[Literal["cdf", "fits"], ...] = ("cdf",)
     instruments: tuple[Instrument, ...] = ()
 
     def instrument(self, name: str) -> Instrument:

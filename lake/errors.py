@@ -15,6 +15,8 @@ SwxlakeError
     StorageError            a file or folder cannot be read or written           exit 1
         DamageError         archived bytes are missing or have changed           file left out
     ExportError             a product cannot be made or did not validate         day refused
+    DeliveryError           a recipient cannot be reached, or refuses            sent again later
+        PathError           it refuses one path alone (exports.delivery.transport)
 
 A message says what is wrong, where, and what to do.
 """
@@ -78,3 +80,7 @@ class DamageError(StorageError):
 
 class ExportError(SwxlakeError):
     """A product cannot be made, or did not pass its validation."""
+
+
+class DeliveryError(SwxlakeError):
+    """A recipient cannot be reached, or does not take or hold what it should."""

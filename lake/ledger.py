@@ -111,7 +111,7 @@ def _without(value: object, words: set[str]) -> object:
 def table_definition(table: Table) -> str:
     """Fingerprint of what a transform's result depends on in its table's definition."""
     columns = [(c.name, c.type, table.shape(c), c.ragged, c.source, c.conversion, c.nullable) for c in table.columns]
-    words = {"type", "unit", "description", "label", "scale", "spase"}
+    words = {"type", "unit", "description", "label", "scale", "valid", "spase"}
     axes = [axis.model_dump(exclude=words) for axis in table.axes]
     flags = [(flag.name, flag.bit) for flag in table.flags]
     calibrations = (table.calibrations, table.optional_calibrations)

@@ -23,7 +23,7 @@ import boto3
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.client import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError
 from pyarrow.fs import AwsDefaultS3RetryStrategy, FileSystem, S3FileSystem
 
 from lake.config import read_settings
@@ -36,10 +36,18 @@ ATTEMPTS = 12  # of one call, with pauses that double
 FIRST_ATTEMPTS = 4
 CONNECT_SECONDS = 10.0
 SURROUNDINGS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_REGION")
+DENIED = ("403", "AccessDenied", "AllAccessDisabled")  # HEAD has no body, so that a 403 of it gives no other reason
 ABSENT = ("404", "NoSuchKey", "NotFound", "NoSuchUpload")
 TAKEN = ("412", "PreconditionFailed")
 BUSY = ("409", "ConditionalRequestConflict")  # two writes of one key met; neither is known to have won
 Result = TypeVar("Result")
+
+
+class ObjectError(StorageError):
+    """A refusal about one object: it does not fit its checksum, or these credentials may not have it.
+
+    Whoever may not list hears the latter of what is not there, too.
+    """
 
 
 def open_bucket(address: str) -> Bucket:
@@ -53,11 +61,28 @@ def _opened(address: str, seconds: float, _: tuple[str | None, ...]) -> Bucket:
     return Bucket(address, seconds)
 
 
-class Bucket:
-    """A lake below a prefix of a bucket. `seconds` is the time limit of one call (default: the setting)."""
+def open_foreign(address: str, seconds: float, profile: str | None, endpoint: str | None) -> Bucket:
+    """A place of others, where no lake is: with credentials of its own, and given up sooner if it is down."""
+    return Bucket(address, seconds, FIRST_ATTEMPTS, profile, endpoint)
 
-    def __init__(self, address: str, seconds: float | None = None, attempts: int = ATTEMPTS) -> None:
+
+class Bucket:
+    """A lake below a prefix of a bucket. `seconds` is the time limit of one call (default: the setting).
+
+    `profile` names credentials of the AWS configuration and `endpoint` a service, both instead of what the environment
+    says.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        seconds: float | None = None,
+        attempts: int = ATTEMPTS,
+        profile: str | None = None,
+        endpoint: str | None = None,
+    ) -> None:
         self.address = address.rstrip("/")
+        self.profile, self.endpoint = profile, endpoint
         self.bucket, _, prefix = self.address.removeprefix("s3://").partition("/")
         self.prefix = f"{prefix}/" if prefix else ""
         self.seconds = read_settings().s3_timeout_seconds if seconds is None else seconds
@@ -66,14 +91,17 @@ class Bucket:
 
     def hurried(self, seconds: float) -> Bucket:
         """The same place by calls that are tried once and given up after so many seconds, if not sooner."""
-        return Bucket(self.address, min(self.seconds, seconds), attempts=1)
+        return Bucket(self.address, min(self.seconds, seconds), 1, self.profile, self.endpoint)
 
     # ---- who we are ------------------------------------------------------------------------------------------------
     @cached_property
     def _session(self) -> boto3.Session:
         for name in ("boto3", "botocore", "urllib3"):  # whose debug messages hold whole headers and answers
             logging.getLogger(name).setLevel(logging.INFO)
-        return boto3.Session()
+        try:
+            return boto3.Session(profile_name=self.profile)
+        except BotoCoreError as error:
+            raise ConfigurationError(f"{self.address}: {error}. Correct the AWS configuration.") from None
 
     @cached_property
     def client(self) -> Any:
@@ -88,18 +116,16 @@ class Bucket:
             s3={"addressing_style": "path"} if self._endpoint() else {},
         )
         try:
-            return self._session.client("s3", config=config)
+            client = self._session.client("s3", config=config, endpoint_url=self.endpoint)
         except (BotoCoreError, ValueError) as error:
             raise ConfigurationError(f"{self.address}: {error}. Correct the AWS configuration.") from None
+        _encrypted(client.meta.endpoint_url)  # which may come from the profile
+        return client
 
     def _endpoint(self) -> str | None:
         """An endpoint other than that of AWS. Raises ConfigurationError if bytes would travel in the clear unasked."""
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
-        if endpoint and endpoint.startswith("http://") and os.environ.get("AWS_ALLOW_HTTP", "").lower() != "true":
-            raise ConfigurationError(
-                f"{endpoint}: is not encrypted. Use an https endpoint, or for a test set AWS_ALLOW_HTTP=true."
-            )
-        return endpoint
+        named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+        return _encrypted(self.endpoint or named)
 
     def _identity(self) -> tuple[str, str, str | None, str]:
         """Access key, secret key, session token and region, as they are now."""
@@ -343,11 +369,11 @@ class Bucket:
                 repeated = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
                 raise FileExistsError(key, repeated) from None
             reason = f"{code}: {error.response.get('Error', {}).get('Message', '')}"
+            kind = ObjectError if code in DENIED else StorageError
         except (BotoCoreError, Boto3Error) as error:
             reason = " ".join(str(error).split())
-        raise StorageError(
-            f"{self.uri(key)}: refused ({reason}). Check the bucket, the rights and the network, then repeat."
-        )
+            kind = ObjectError if isinstance(error, FlexibleChecksumError) else StorageError
+        raise kind(f"{self.uri(key)}: refused ({reason}). Check the bucket, the rights and the network, then repeat.")
 
 
 def repeat_if_busy(call: Callable[[], Result]) -> Result:
@@ -362,6 +388,15 @@ def repeat_if_busy(call: Callable[[], Result]) -> Result:
                 raise
         time.sleep(min(2.0, 0.05 * 2**attempt))
     raise AssertionError("the last attempt raises")
+
+
+def _encrypted(endpoint: str | None) -> str | None:
+    """The endpoint. Raises ConfigurationError if bytes would travel in the clear unasked."""
+    if endpoint and endpoint.startswith("http://") and os.environ.get("AWS_ALLOW_HTTP", "").lower() != "true":
+        raise ConfigurationError(
+            f"{endpoint}: is not encrypted. Use an https endpoint, or for a test set AWS_ALLOW_HTTP=true."
+        )
+    return endpoint
 
 
 def _code(error: ClientError) -> str:

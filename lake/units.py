@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the units that definitions name exist, as pint knows them: loading it takes a second, so only doctor asks."""
+"""Units as pint knows them: whether those that definitions name exist, and what leads to SI.
+
+Loading pint takes a second, so only who checks definitions or makes a product asks.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,19 @@ from lake.xtce.reading import field_line
 
 # What the field writes and SI does not have: steps of a converter, and the charge of an ion in eV/q.
 OWN_UNITS = ("adu = []", "DN = adu", "LSB = adu", "q = elementary_charge")
-POWERS = re.compile(r"(?<=[A-Za-z])(-?\d+)")
+POWERS = re.compile(r"(?<![\d.][eE])(?<=[A-Za-z])(-?\d+)")  # `cm2`, and not the exponent of `1e-9 T`
 DEGREES = re.compile(r"\b(deg[CF])\b(?=.)|(?<=.)\b(deg[CF])\b")  # beside something else they are differences
 SPELLING = re.compile(r"[\w\s./*^()%·-]+")
+NUMBER_BEFORE = re.compile(r"^[\d.]+(?:[eE][-+]?\d+)?(?:/\d+)?\s+(?=[A-Za-z])")  # `12.8 us`: a factor, no unit
+TEN_TO_THE = re.compile(
+    r"[\d.][eE]-?\d"
+)  # some libraries take the e of a number within a unit for the electron's charge
+SYMBOLS = re.compile(r"[A-Za-z]+")
+# The SI units with names of their own (SI Brochure, 9th edition), as the ISTP guidelines write them.
+SI_UNITS = ("m", "s", "kg", "A", "K", "N", "Pa", "Hz", "V", "W", "J", "C", "T", "ohm", "H", "F")
+# What a unit without dimension is a multiple of.
+BARE_UNITS = {"radian": "rad", "radian ** 2": "sr", "count": "count", "dimensionless": "unitless"}
+ANGLE = "radian"
 PRODUCTS = re.compile(r"(?<=[\w)])[ ·]+(?=[A-Za-z(])")
 
 
@@ -42,10 +55,13 @@ def _parsed(text: str) -> Any:
 
 @cache
 def is_unit(text: str) -> bool:
-    """True for a unit as `km/s`, `1/(cm2 s sr MeV)`, `12.8 us`, `degC/128`; an empty one and `1` are none and right."""
+    """True for a unit as `km/s`, `1/(cm2 s sr MeV)`, `12.8 us`, `degC/128`; an empty one and `1` are none and right.
+
+    A power of ten may stand before it (`1e-9 T`), but not within.
+    """
     if text in ("", "1"):
         return True
-    if not SPELLING.fullmatch(text):
+    if not SPELLING.fullmatch(text) or TEN_TO_THE.search(NUMBER_BEFORE.sub("", text)):
         return False
     try:
         _parsed(text)
@@ -63,6 +79,44 @@ def is_same_unit(one: str, other: str) -> bool:
     return bool(first.units == second.units and math.isclose(first.magnitude, second.magnitude, rel_tol=1e-9))
 
 
+@cache
+def si_factor(text: str) -> tuple[float, str] | None:
+    """The factor that leads from a unit to SI, and the SI unit in the same form: (1e-9, `T`) of `nT`, (1e4, `1/m2`).
+
+    None for no unit, for one with an offset (degC), and for one that SI does not know, as steps of a converter, or that
+    has an angle in it without saying so (rpm): Hz, which it measures by dimension, is not rad/s.
+    """
+    if text in ("", "1") or not is_unit(text):
+        return None
+    plain = NUMBER_BEFORE.sub("", text).replace("%", "percent")
+    symbols = {symbol: _si_symbol(symbol) for symbol in SYMBOLS.findall(plain)}
+    if None in symbols.values():
+        return None
+    si = SYMBOLS.sub(lambda found: str(symbols[found[0]]), plain)
+    comparable = "1" if si == BARE_UNITS["dimensionless"] else si
+    factor = _registry().Quantity(_parsed(text)) / _registry().Quantity(_parsed(comparable))
+    return float(factor.to_base_units().magnitude), si
+
+
+@cache
+def _si_symbol(symbol: str) -> str | None:
+    """The SI unit of what a unit measures; None if there is none, if an offset leads there, or if an angle is in it."""
+    unit = _registry().Unit(symbol)
+    if not _registry().Quantity(1, unit)._is_multiplicative:  # pint has no other word for it
+        return None
+    roots = str(_registry().Quantity(1, unit).to_root_units().units)
+    if unit.dimensionless:
+        return BARE_UNITS.get(roots)
+    if ANGLE in roots:
+        return None
+    return _si_of_dimension().get(str(unit.dimensionality))
+
+
+@cache
+def _si_of_dimension() -> dict[str, str]:
+    return {str(_registry().Unit(symbol).dimensionality): symbol for symbol in SI_UNITS}
+
+
 def check_units(definitions: Definitions) -> int:
     """Number of different units in the definitions. Raises DefinitionError for the first that is none.
 
@@ -78,6 +132,11 @@ def check_units(definitions: Definitions) -> int:
             for table in instrument.tables:
                 _check_conversions(_tables_file(definitions, mission, instrument), instrument, table)
     return len(known - {""})
+
+
+def units_of(definitions: Definitions) -> set[str]:
+    """All units that the definitions name, none included."""
+    return {unit for _, unit in _units(definitions)}
 
 
 def _units(definitions: Definitions) -> Iterator[tuple[Any, str]]:

@@ -11,7 +11,18 @@ import typer
 from typer.exceptions import TyperException
 
 from lake.errors import ConfigurationError, SwxlakeError
-from swxlake import cli_alerts, cli_gaps, cli_keep, cli_new, cli_read, cli_report, cli_run
+from swxlake import (
+    cli_alerts,
+    cli_cdf,
+    cli_datasets,
+    cli_deliver,
+    cli_gaps,
+    cli_keep,
+    cli_new,
+    cli_read,
+    cli_report,
+    cli_run,
+)
 
 log = logging.getLogger("swxlake")
 
@@ -29,7 +40,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
 )
-for commands in (cli_run, cli_read, cli_gaps, cli_report, cli_alerts, cli_keep, cli_new):
+ALL = (
+    cli_run,
+    cli_read,
+    cli_gaps,
+    cli_report,
+    cli_alerts,
+    cli_datasets,
+    cli_cdf,
+    cli_deliver,
+    cli_keep,
+    cli_new,
+)
+for commands in ALL:
     app.add_typer(commands.app)
 
 

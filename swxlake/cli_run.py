@@ -140,11 +140,12 @@ def export(  # noqa: PLR0913, PLR0917  each parameter is an option
     json: Json = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Write CDF files for the days whose checks passed; a new version only where the bytes differ."""
+    """Write CDF files, and FITS from them, for days whose checks passed; a new version only where the bytes differ."""
     from swxlake import night  # noqa: PLC0415
 
-    lake = open_lake(root, verbose).lake
-    finish(night.export(lake, _selection(lake, tables, (day, first, stop), force)), json)
+    session = open_lake(root, verbose)
+    selection = _selection(session.lake, tables, (day, first, stop), force)
+    finish(night.export(session.lake, selection, session.settings.skteditor), json)
 
 
 def _selection(

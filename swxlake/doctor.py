@@ -8,13 +8,12 @@ import os
 import secrets
 import sys
 from collections.abc import Callable
-from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
 from lake.definition_watch import unheard_alarms
 from lake.definitions import Table
-from lake.errors import StorageError, SwxlakeError, TableError
+from lake.errors import DefinitionError, StorageError, SwxlakeError, TableError
 from lake.ledger import release
 from lake.maintenance import parquet_files
 from lake.reading import file_sizes, open_table
@@ -22,6 +21,7 @@ from lake.storage import LOCKS
 from lake.store import RAW, Lake, RawArchive
 from lake.units import check_units
 from swxlake.doctor_alerts import examine_alerts
+from swxlake.doctor_delivery import examine_delivery
 from swxlake.doctor_watch import examine_channels, examine_limits, examine_orbits, examine_rules
 from swxlake.outcome import Outcome
 
@@ -56,6 +56,7 @@ def examine(lake: Lake) -> Outcome:
             outcome.problems.append(f"{name}: {error}")
     outcome.notes += unheard_alarms(lake.definitions)
     outcome.include(examine_alerts(lake))
+    outcome.include(examine_delivery(lake))
     return outcome
 
 
@@ -109,16 +110,13 @@ def _calibrations(lake: Lake) -> str:
 
 
 def _products(lake: Lake) -> str:
-    compile_product = importlib.import_module("exports.istp").compile_product
-    count = 0
-    for mission in lake.definitions.missions:
-        for instrument in mission.instruments:
-            for product in instrument.products:
-                table = lake.definitions.tables[f"{mission.name}.{product.table}"]
-                newest = lake.definitions.on_day(table, date.max)
-                compile_product(product, newest, instrument, mission, lake.definitions.assumptions(table, date.max))
-                count += 1
-    return f"{count} CDF products compile"
+    """Every dataset compiles, and none changed its structure since it was locked."""
+    missions = lake.definitions.path
+    datasets = importlib.import_module("exports.datasets.dataset").datasets(lake.definitions)
+    broken = importlib.import_module("swxlake.reference_datasets").broken_locks(missions, datasets)
+    if broken:
+        raise DefinitionError(next(iter(broken.values()))[0])
+    return f"{len(datasets)} CDF products compile"
 
 
 def _storage(lake: Lake) -> str:

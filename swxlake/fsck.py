@@ -17,10 +17,11 @@ from lake.store import Lake, Receipt
 from swxlake.findings import Findings
 from swxlake.fsck_products import look_at_journal, look_at_products
 from swxlake.fsck_raw import look_at_raw, look_at_raw_books, read_receipts
+from swxlake.fsck_renditions import look_at_renditions
 from swxlake.fsck_tables import look_at_files, look_at_tables
 from swxlake.outcome import Outcome
 
-KNOWN = ("raw/", "journal/", "tables/", "exports/", "locks/", "damaged/", "catalog.duckdb", ".sql_history")
+KNOWN = ("raw/", "journal/", "tables/", "exports/", "fits/", "locks/", "damaged/", "catalog.duckdb", ".sql_history")
 CORRECT = "Mend the other differences first, then repeat."
 
 
@@ -33,7 +34,9 @@ def fsck(lake: Lake, quick: bool = False) -> Outcome:
     with _at_rest(found):
         _compare(found)
         _look_around(found)
-    facts = {name: found.counts[name] for name in ("raw_files", "table_files", "products", "bytes_hashed")}
+    facts = {
+        name: found.counts[name] for name in ("raw_files", "table_files", "products", "renditions", "bytes_hashed")
+    }
     outcome = Outcome(facts={"lake": str(lake.root), "fsck": facts | {"differences": len(found.problems)}})
     outcome.problems, outcome.notes = found.problems, found.notes
     return outcome
@@ -53,6 +56,8 @@ def _compare(found: Findings) -> None:
     books = all(table.address in whole for table in found.lake.definitions.ops)
     with found.reading(found.uri("exports"), CORRECT):
         look_at_products(found, receipts, books)
+    with found.reading(found.uri("fits"), CORRECT):
+        look_at_renditions(found, books)
     with found.reading(found.uri("journal"), CORRECT):
         look_at_journal(found)
     if books:

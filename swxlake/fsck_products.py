@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from exports.books import PRODUCTS, products
-from exports.istp_globals import logical_source
+from exports.istp.globals import logical_source
 from exports.versions import KEY, Version, parse_version
 from lake.errors import TableError
 from lake.ledger import read_ops

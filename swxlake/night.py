@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The night: which stage runs when, and what gates what. Each stage may also be run alone, and be repeated.
 
-ingest -> transform -> check -> export -> alerts. A refused file, a failed day or a failed check stops nothing but
-itself, and makes the exit code 1. So does a channel of alerts that does not take what it is to tell.
+ingest -> transform -> check -> export -> alerts -> deliver. A refused file, a failed day or a failed check stops
+nothing but itself, and makes the exit code 1. So does a channel of alerts that does not take what it is to tell, or a
+recipient that does not take a product.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from exports.export import export_all
+from exports.export import Exported, export_all
+from exports.fits.rendering import render_all
 from ingest.intake import Intake, take_in
 from lake.catalog import refresh
 from lake.clock import utc_now
 from lake.config import Settings
 from lake.definitions import Table
-from lake.errors import ConfigurationError
+from lake.errors import ConfigurationError, StorageError
 from lake.ledger import outdated_contents, read_contents
 from lake.store import Lake
 from quality.anomalies.watch import watch_all
@@ -27,6 +29,7 @@ from quality.checks import check_all
 from quality.notices.reach import reach
 from quality.notices.settings import warnings
 from swxlake.alerting import alert_settings, update
+from swxlake.delivering import deliver
 from swxlake.outcome import Outcome
 from swxlake.progress import Progress, bar
 from transforms import engine
@@ -68,10 +71,19 @@ def run_night(lake: Lake, settings: Settings, inbox: Path | None, crew: Crew = A
     everything = Selection()
     outcome.include(transform(lake, everything, crew))
     outcome.include(check(lake, everything))
-    outcome.include(export(lake, everything))
+    outcome.include(export(lake, everything, settings.skteditor))
     if well:
         outcome.include(update(lake, settings))
+    outcome.include(_delivered(lake, settings))
     return outcome
+
+
+def _delivered(lake: Lake, settings: Settings) -> Outcome:
+    """What came of delivery; settings that are wrong, or somebody else who delivers, must not cost the night."""
+    try:
+        return deliver(lake, settings)
+    except (ConfigurationError, StorageError) as error:
+        return Outcome(problems=[f"{error} Until then nothing is delivered"])
 
 
 def _alert_settings(lake: Lake, settings: Settings) -> Outcome:
@@ -252,13 +264,28 @@ def _finding(value: float, detail: str) -> str:
     return f"{value:g} {rule[2:]}" if rule.startswith("0 ") else f"{value:g} was found. {detail}"
 
 
-def export(lake: Lake, selection: Selection) -> Outcome:
-    """Write a CDF for every product-day whose checks passed and whose file is not up to date."""
-    exported = export_all(lake, None, selection.tables, selection.days, selection.force)
+def export(lake: Lake, selection: Selection, skteditor: Path | None = None) -> Outcome:
+    """Write a CDF, and FITS from it, for every product-day whose checks passed and whose file is not up to date."""
+    exported = export_all(lake, None, selection.tables, selection.days, selection.force, skteditor)
+    rendered = render_all(lake, None, selection.tables, selection.days, selection.force)
     refresh(lake)
+    outcome = _exported(exported)
+    if rendered.made:
+        outcome.facts["fits"] = {"published": len(rendered.made), "unchanged": rendered.unchanged}
+        outcome.facts["fits_products"] = rendered.made
+    outcome.problems += [f"{t}@{day}: no FITS file was made: {error}" for t, day, error in rendered.failed]
+    outcome.problems += rendered.damaged
+    return outcome
+
+
+def _exported(exported: Exported) -> Outcome:
+    """What came of the CDF files."""
     outcome = Outcome(facts={"export": {"published": len(exported.published), "unchanged": exported.unchanged}})
     if exported.published:
         outcome.facts["products"] = exported.published
+    for table, day, findings in exported.refused:
+        errors = [str(finding) for finding in findings if finding.severity == "error"]
+        outcome.problems += [f"{table}@{day}: refused by the gate: {error}" for error in errors]
     outcome.problems += [f"{t}@{day}: not exported, {reason}" for t, day, reason in exported.blocked]
     outcome.problems += [f"{t}@{day}: not exported: {error}" for t, day, error in exported.failed]
     outcome.problems += exported.damaged

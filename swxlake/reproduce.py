@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exports.books import products, read_books, subject_of
-from exports.istp_globals import logical_source
+from exports.istp.globals import logical_source
 from exports.provenance import (
     MadeFrom,
     archived_calibration,
@@ -40,7 +40,7 @@ from swxlake.outcome import Outcome
 from transforms.engine import build_all
 
 if TYPE_CHECKING:
-    from exports.cdf import WrittenProduct
+    from exports.product import WrittenProduct
 
 
 @dataclass(frozen=True)
@@ -298,7 +298,7 @@ def _restore(lake: Lake, key: str, made: WrittenProduct, outcome: Outcome) -> No
 
 def _difference(lake: Lake, key: str, made: Path, published: str | None, recorded: str) -> str:
     """Where the published file differs, in words, if it is there as it was recorded."""
-    from exports.difference import first_difference  # noqa: PLC0415
+    from exports.cdf.difference import first_difference  # noqa: PLC0415
 
     if published is None:
         return "nothing is left to compare with"

@@ -39,12 +39,17 @@ Application = Callable[..., Iterable[bytes]]
 
 @dataclass(frozen=True)
 class Faults:
-    """Shares of calls that fail or hang; half of each take effect nevertheless."""
+    """Shares of calls that fail or hang; half of each take effect nevertheless.
+
+    unlisted : the caller may not list, and so hears "denied" of what is not there. spoil : A becomes B on its way.
+    """
 
     fail: float = 0.0
     hang: float = 0.0
     hang_seconds: float = 30.0
     seed: int = 0
+    unlisted: bool = False
+    spoil: bool = False
 
 
 def _read_body(environ: Environ) -> bytes:
@@ -97,7 +102,7 @@ class Faulty:
             return self._control(environ, start)
         kind, takes_effect = self._fate()
         if not kind:
-            return self.app(environ, start)
+            return self._answer(environ, start)
         _read_body(environ)
         if takes_effect:
             _drained(self.app(environ, lambda *_: None))
@@ -107,6 +112,19 @@ class Faulty:
             raise ConnectionAbortedError("Injected by the test.")  # the server closes without an answer
         start(kind, [("Content-Type", "application/xml")])
         return [ERROR.format(kind[4:]).encode()]
+
+    def _answer(self, environ: Environ, start: Callable[..., Any]) -> Iterable[bytes]:
+        """The answer of the application, to whom it may answer, about what came through."""
+        if self.faults.spoil and environ["REQUEST_METHOD"] == "PUT":
+            environ["wsgi.input"] = io.BytesIO(_read_body(environ).replace(b"A", b"B"))
+        if not self.faults.unlisted or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return self.app(environ, start)
+        told: list[Any] = []
+        answer = _drained(self.app(environ, lambda *args: told.extend(args)))
+        if "list-type" in environ.get("QUERY_STRING", "") or told[0].startswith("404"):
+            told[:2], answer = ["403 Forbidden", []], [ERROR.format("AccessDenied").encode()]
+        start(*told)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else answer
 
     def _fate(self) -> tuple[str, bool]:
         with self.lock:

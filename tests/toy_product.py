@@ -29,7 +29,7 @@ from transforms.engine import build_all
 RUNS = count()
 PART = (
     "part: {size: 2, calibration: parts, column: centre, minus_column: below, plus_column: above, unit: mm,"
-    " description: Place of a part, label: Part}"
+    " valid: [0, 10], description: Place of a part, label: Part}"
 )
 PRODUCT = {
     "version": "1.0",

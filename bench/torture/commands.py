@@ -22,7 +22,14 @@ from bench.torture.clocks import clock_at, time_ahead
 
 CONTEXT = get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["great_expectations", "exports.cdf", "exports.istp", "exports.istp_globals", "swxlake.cli", "bench.torture.state"]
+    [
+        "great_expectations",
+        "exports.product",
+        "exports.istp.structure",
+        "exports.istp.globals",
+        "swxlake.cli",
+        "bench.torture.state",
+    ]
 )
 NOON = datetime(2026, 8, 2, 12, tzinfo=UTC)  # no night runs over midnight, which would give products another date
 

@@ -17,12 +17,13 @@ from datetime import datetime, timedelta
 from os.path import commonprefix
 
 from lake.errors import ConfigurationError, StorageError
+from lake.setting_files import near
 from lake.store import Journal, Lake
 from quality.alerts.nouns import Event
 from quality.notices.channels import TIMED_OUT, Send, open_channel
 from quality.notices.notice import Notice, id_in, key_time, notice_id, notice_key, notice_of
 from quality.notices.routes import Happening, channels_of, happenings
-from quality.notices.settings import MOST_NOTIFY_DAYS, AlertSettings, near
+from quality.notices.settings import MOST_NOTIFY_DAYS, AlertSettings
 from quality.notices.texts import happening_body, happening_title, with_id
 
 SETTLED = "notices-settled"

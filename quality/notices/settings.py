@@ -7,18 +7,17 @@ No message ever repeats a value of a channel: a secret may have been put where o
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, time
-from difflib import get_close_matches
 from logging.handlers import SysLogHandler
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from lake.definitions import Definitions
 from lake.errors import ConfigurationError
+from lake.setting_files import Setting, near, read_setting_file
 from lake.watch_definitions import Color
 
 PLACE = "the settings of alerts"  # as long as they come from no file
@@ -36,14 +35,6 @@ def _daytime(value: object) -> object:
 
 
 Daytime = Annotated[time, BeforeValidator(_daytime)]
-
-
-class Setting(BaseModel):
-    """What all parts of the settings have in common: nothing unknown, nothing changes."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, validate_by_name=True, validate_by_alias=True
-    )
 
 
 class Channel(Setting):
@@ -207,15 +198,6 @@ class AlertSettings(Setting):
         return list(dict.fromkeys(names))
 
 
-PARTS: dict[str, type[Setting]] = {
-    "channels": Channel,
-    "routes": Route,
-    "maintenance": Maintenance,
-    "digest": Digest,
-    "quiet_hours": QuietHours,
-}
-
-
 def read_alert_settings(path: Path | None) -> AlertSettings:
     """The settings in a TOML file, paths in it taken from its folder; without a file, defaults: nobody is told.
 
@@ -223,20 +205,7 @@ def read_alert_settings(path: Path | None) -> AlertSettings:
     """
     if path is None:
         return AlertSettings()
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path}: {error.strerror}. Correct SWXLAKE_ALERTS, or make the file readable."
-        ) from None
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path}: byte {error.start} is not UTF-8. Save the file as UTF-8.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path}: {_position(error)}. Correct the TOML there.") from None
-    try:
-        settings = AlertSettings.model_validate(content)
-    except ValidationError as error:
-        raise ConfigurationError(f"{path}{_complaint(error)}") from None
+    settings = read_setting_file(path, AlertSettings, "SWXLAKE_ALERTS")
     channels = {name: _placed(channel, path.parent) for name, channel in settings.channels.items()}
     return settings.model_copy(update={"channels": channels})
 
@@ -244,41 +213,6 @@ def read_alert_settings(path: Path | None) -> AlertSettings:
 def _placed(channel: Channel, folder: Path) -> Channel:
     paths = {name: getattr(channel, name) for name in ("url_file", "file")}
     return channel.model_copy(update={name: folder / path.expanduser() for name, path in paths.items() if path})
-
-
-def _position(error: tomllib.TOMLDecodeError) -> str:
-    """Where the TOML is broken; the reader's own words may repeat what stands there."""
-    found = re.search(r"\(at (.*)\)$", str(error))
-    return f"is no TOML at {found[1]}" if found else "is no TOML"
-
-
-def _complaint(error: ValidationError) -> str:
-    """The first complaint: key, what, remedy. The value is not repeated."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    keys = [str(key) for key in first["loc"] if key != "[key]"]
-    where = f" ({'.'.join(keys)})" if keys else ""
-    if first["type"] == "extra_forbidden":
-        return f"{where}: is no setting{near(keys[-1], _known(keys))}"
-    if first["type"] == "value_error":
-        return f"{where}: {first['ctx']['error']}."
-    if first["type"] == "string_pattern_mismatch":
-        return f"{where}: is no name of a channel. Write small letters, digits, - and _, a letter first."
-    return f"{where}: {first['msg'].lower()}. Correct the value, or add it where it is missing."
-
-
-def _known(keys: list[str]) -> list[str]:
-    """Keys that may stand beside the last one."""
-    part = PARTS.get(keys[0], AlertSettings) if len(keys) > 1 else AlertSettings
-    return [field.alias or name for name, field in part.model_fields.items()]
-
-
-def near(name: str, known: Iterable[str]) -> str:
-    """The remedy for a name that is not known: near ones first, else all."""
-    names = sorted(known)
-    nearest = get_close_matches(name, names, n=1)
-    if nearest:
-        return f"; did you mean {nearest[0]}?"
-    return f"; known are {', '.join(names)}." if names else "; there are none. Add it, or remove the name."
 
 
 def warnings(settings: AlertSettings, definitions: Definitions, path: Path | None) -> list[str]:

@@ -47,7 +47,7 @@ COMMENT ON COLUMN padre.meddea_register.address IS 'Register address';
 COMMENT ON COLUMN padre.meddea_register.name IS 'Register name from calibration/registers_*.csv';
 COMMENT ON COLUMN padre.meddea_register.subsystem IS 'Subsystem that the register belongs to';
 COMMENT ON COLUMN padre.meddea_register.value IS 'Register value';
-COMMENT ON COLUMN padre.meddea_register.quality_flag IS 'Quality bits; 0 is good';
+COMMENT ON COLUMN padre.meddea_register.quality_flag IS 'Quality bits that are set; 0 is none, and not every bit means that values are bad';
 COMMENT ON COLUMN padre.meddea_register.file_sha256 IS 'sha256 of the raw file';
 COMMENT ON COLUMN padre.meddea_register.byte_offset IS 'Offset of the packet in its raw file [byte]';
 COMMENT ON COLUMN padre.meddea_register.day IS 'UTC date of the data';

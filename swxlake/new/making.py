@@ -141,7 +141,7 @@ def _remove(folder: Path) -> None:
 
 def _open_questions(made: Definitions, request: Request, instrument: Instrument) -> list[str]:
     """What the files say that was guessed, and what would keep a product from being written."""
-    from exports.istp import compile_product  # noqa: PLC0415  loads the CDF library
+    from exports.istp.structure import compile_product  # noqa: PLC0415  loads the CDF library
     from lake.errors import ExportError  # noqa: PLC0415
 
     notes = [f"clock: {instrument.clock.assumed}"] if instrument.clock.assumed else []

@@ -3,11 +3,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
-import warnings
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -29,11 +25,9 @@ from simulate.hermes.merit_scenario import read_merit_scenario
 from simulate.hermes.plasma import PlasmaScenario, read_scenario
 from swxlake.night import run_night
 from tests.hermes_merit import BINS, DAY, DEFINITIONS, FLAGS, HEADS, HERMES, MERIT, MISSIONS, calibration, cells, edges
-from tests.shared_data import shared_folder
 
 PRODUCTS = ("l1-counts", "l1-pha", "l2-flux", "ql-rates")
 REFERENCE_MEV = {"proton": 10, "electron": 1}
-UNASSIGNED = ("DOI", "spase_DatasetResourceID")
 # Each day of these has one pair of power laws, J0 at 10 and at 1 MeV: soft, as in the test spectrum, hard.
 LAWS = {
     date(2025, 8, 3): ((100.0, 2.5), (50.0, 3.0)),
@@ -228,28 +222,6 @@ def test_the_cdf_says_what_is_assumed(products: dict[str, Path]) -> None:
     text = " ".join(cdflib.CDF(str(products["l2-flux"])).globalattsget()["TEXT"])
     for name in ("counter", "head", "lut", "response", "leakage", "proton_energy", "electron_energy"):
         assert f"{name}_20000101" in text
-
-
-@pytest.mark.oracle
-def test_the_istp_checker_finds_only_unassigned_names_and_simultaneous_events(products: dict[str, Path]) -> None:
-    checker = shared_folder() / "tools" / "check_istp.py"
-    if not checker.is_file():
-        pytest.skip(f"{checker} is not there; it lies beside the telemetry")
-    command = [sys.executable, str(checker), "--strict", "--json", *map(str, products.values())]
-    found = json.loads(subprocess.run(command, capture_output=True, check=False).stdout)
-    findings = {(Path(f).name.split("_")[2], x["rule"], x["where"]) for f, rows in found.items() for x in rows}
-    assert findings == {(p, "G03", a) for p in PRODUCTS for a in UNASSIGNED} | {("l1-pha", "V23", "Epoch")}
-
-
-@pytest.mark.oracle
-def test_spacepy_finds_nothing(products: dict[str, Path]) -> None:
-    from spacepy import pycdf  # noqa: PLC0415
-    from spacepy.pycdf import istp  # noqa: PLC0415
-
-    for name, path in products.items():
-        with warnings.catch_warnings(), pycdf.CDF(str(path)) as file:
-            warnings.simplefilter("ignore")
-            assert istp.FileChecks.all(file, catch=True) == [], name
 
 
 # ---- bad input -----------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from exports import making
-from exports.difference import first_difference
+from exports.cdf.difference import first_difference
 from exports.provenance import packages
 from lake.definition_files import read_definitions
 from lake.errors import ConfigurationError, ExportError

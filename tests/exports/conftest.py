@@ -18,8 +18,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from exports.istp import Structure, compile_product
-from exports.istp_globals import Edition
+from exports.istp.globals import Edition
+from exports.istp.structure import Structure, compile_product
 from lake.definitions import Axis, Calibration, Column, Flag, Instrument, Mission, Product, Table, ValidTime
 from lake.packet_definitions import Clock
 
@@ -164,6 +164,7 @@ STEP = Axis(
     minus_column="below_ev",
     plus_column="above_ev",
     unit="eV",
+    valid=(1, 5000),
     description="Energy that a step of the sweep selects",
     label="Energy",
     scale="log",

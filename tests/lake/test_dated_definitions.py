@@ -86,6 +86,31 @@ def test_a_calibration_that_does_not_fit_the_axis_is_refused(missions: Path, tex
         read_definitions(missions)
 
 
+@pytest.mark.parametrize(
+    ("kind", "rows", "complaint"),
+    [
+        ("float64", "1.0000001,1,1\n1.0000002,1,1\n", "has values that are equal to six digits, as labels of cells"),
+        ("int16", "1,1,1\n2.5,1,1\n", "has the value 2.5, but its type is int16. Correct it, or give the axis a float"),
+    ],
+)
+def test_a_calibration_of_which_some_day_could_make_no_file_is_refused(
+    missions: Path, kind: str, rows: str, complaint: str
+) -> None:
+    dated(missions)
+    edit(
+        missions, "tables.yaml", "type: float64, description: Part,", f"type: {kind}, valid: [0, 9], description: Part,"
+    )
+    calibrate(missions, "width_20240101", f"middle_v,below_v,above_v\n{rows}")
+    with pytest.raises(DefinitionError, match=rf"width_20240101\.csv: axis part {complaint}"):
+        read_definitions(missions)
+
+
+def test_one_distance_to_the_borders_is_that_of_each_cell(missions: Path) -> None:
+    edit(missions, "tables.yaml", AXIS, AXIS.replace("step: 1", "step: 1, minus: 0.5, plus: [1, 2]"))
+    axis = read_definitions(missions).tables[L1].axis("part")
+    assert (axis.minus, axis.plus) == ((0.5, 0.5), (1, 2))
+
+
 def test_rows_that_were_moved_are_refused_by_their_numbers(missions: Path) -> None:
     edit(missions, "tables.yaml", AXIS, DATED.replace("column: middle_v", "column: middle_v, key_column: place", 1))
     calibrate(missions, "width_20240101", "place,middle_v,below_v,above_v\n0,1,1,1\n1,3,1,1\n")
@@ -215,3 +240,13 @@ def test_a_sum_stands_in_the_last_16_bits(missions: Path, packet: str, layout: s
         return
     with pytest.raises(DefinitionError, match=r"\(checksum\): \w+ needs a last field of 16 bits"):
         read_definitions(missions)
+
+
+def test_what_the_values_of_all_days_lie_in_builds_no_table_again(missions: Path) -> None:
+    before = table_definition(dated(missions).tables[L1])
+    edit(
+        missions, "tables.yaml", "type: float64, description: Part,", "type: float64, valid: [0, 9], description: Part,"
+    )
+    definitions = read_definitions(missions)
+    assert definitions.tables[L1].axis("part").valid == (0, 9)
+    assert table_definition(definitions.tables[L1]) == before
