@@ -16,7 +16,8 @@ OF_THE_RUN = [
     "made_from",  # names the state of the checkout, which may be worked on meanwhile
     "at", "opened_at", "changed_at",
 ]  # fmt: skip
-HISTORY = ("runs", "exports")  # one more row after an interruption is right; their last state is compared
+# One more row after an interruption is right, and older versions do not come back: their last state is compared.
+HISTORY = ("runs", "exports", "renditions")
 
 
 def table_state(lake: Lake) -> dict[str, pl.DataFrame]:
