@@ -116,9 +116,10 @@ def _end(rule: Embargo, day: date) -> date:
 def assumed(definitions: Definitions, table: Table, day: date) -> str:
     """Why a product-day may not be delivered, whatever its recipient wishes; empty if it may."""
     instrument = definitions.instrument(table)
-    assumptions = " ".join(definitions.assumptions(table, day))
+    assumptions = definitions.assumptions(table, day)
     if assumptions:
-        return f"rests on an assumption: {assumptions}"
+        more = f" And {len(assumptions) - 1} more: see `swxlake describe {table.address}`." if assumptions[1:] else ""
+        return f"rests on an assumption: {assumptions[0]}{more}"
     if instrument.status != "flying":
         return f"is not measured in flight: {instrument.name} has the status {instrument.status}"
     return ""
