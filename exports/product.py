@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from exports.istp.structure import Structure
 from exports.istp.variable import EPOCH, Variable
 from exports.values import Piece, in_order, in_range, pieces
 from lake.errors import ExportError
-from lake.files import sync
+from lake.files import sha256_of, sync
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +60,7 @@ def write_product(structure: Structure, path: Path, batches: Batches, records: i
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    written = WrittenProduct(path, path.stat().st_size, digest, records)
+    written = WrittenProduct(path, path.stat().st_size, sha256_of(path), records)
     log.info(
         "export product=%s day=%s records=%d bytes=%d", structure.table.address, edition.day, records, written.bytes
     )

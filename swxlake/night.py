@@ -283,6 +283,8 @@ def _exported(exported: Exported) -> Outcome:
     outcome = Outcome(facts={"export": {"published": len(exported.published), "unchanged": exported.unchanged}})
     if exported.published:
         outcome.facts["products"] = exported.published
+    if exported.warnings:
+        outcome.facts["rule_warnings"] = dict(sorted(exported.warnings.items()))
     for table, day, findings in exported.refused:
         errors = [str(finding) for finding in findings if finding.severity == "error"]
         outcome.problems += [f"{table}@{day}: refused by the gate: {error}" for error in errors]

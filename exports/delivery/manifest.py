@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import polars as pl
 
 from exports.delivery.selection import version_number
-from lake.clock import tt2000_from_unix_ns, unix_ns_from_tt2000
+from exports.utc import iso_utc
 
 MANIFESTS, PIECES, FEED = "manifests", "changes", "changes.jsonl"
-SECOND_NS = 1_000_000_000
 PRODUCT_DAY = ["product", "day", "format"]
 SENT_FACTS = ("md5", "records", "first_epoch_tt2000", "last_epoch_tt2000")
 
@@ -93,10 +91,4 @@ def lines(found: Iterable[Change]) -> Iterator[bytes]:
 
 def utc_text(tt2000: int | None) -> str | None:
     """TT2000 [ns] as UTC in ISO 8601, to the nanosecond; None for none. Within a leap second the second is 60."""
-    if tt2000 is None:
-        return None
-    unix = int(unix_ns_from_tt2000(tt2000))
-    second, fraction = divmod(unix, SECOND_NS)
-    stamp = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
-    leap = tt2000 - int(tt2000_from_unix_ns(unix))  # beyond the last nanosecond before midnight
-    return f"{stamp[:-2]}60.{leap - 1:09d}Z" if leap else f"{stamp}.{fraction:09d}Z"
+    return None if tt2000 is None else f"{iso_utc(tt2000)}Z"

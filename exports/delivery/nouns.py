@@ -10,7 +10,6 @@ from typing import Any, Literal
 EventName = Literal["delivered", "failed", "blocked", "verified", "lost", "withdrawn", "accepted", "rejected"]
 ANSWERS = ("delivered", "accepted", "rejected")  # of which the last one says whether a file was accepted as it is
 HELD = ("delivered", "verified", "accepted", "rejected")  # last events of files that the recipient has
-IDENTITY = ("product", "day", "version", "format", "dataset", "path", "bytes", "sha256")
 
 
 @dataclass(frozen=True)

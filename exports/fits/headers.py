@@ -18,7 +18,8 @@ from astropy.io import fits
 from exports.cdf.reader import CdfReader
 from exports.fits.columns import TableColumn, row_type, short_card
 from exports.fits.names import ProductFile, of_cdf
-from exports.fits.times import day_of, iso_utc, modified_julian_date
+from exports.fits.times import modified_julian_date
+from exports.utc import day_of, iso_utc
 from lake.errors import ExportError
 
 PARTIALLY_COMPLIANT = 0.5

@@ -10,7 +10,8 @@ import pytest
 from astropy.time import Time
 from astropy.utils.iers import conf
 
-from exports.fits.times import day_of, iso_utc, modified_julian_date, seconds_of_day
+from exports.fits.times import modified_julian_date, seconds_of_day
+from exports.utc import day_of, iso_utc
 from lake.clock import tt2000_of_day
 from tests.exports.conftest import DAY, MIDNIGHT
 
