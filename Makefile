@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo nightly levels check alerts gaps report export deliver datasets sql status doctor rebuild fsck maintain test torture lint format bench docs clean distclean
+.PHONY: help setup demo nightly receive contacts levels check alerts gaps report export deliver forward backup datasets sql status doctor rebuild fsck maintain test torture lint format bench docs clean distclean
 
 ##@ Begin
 help: ## List the targets
@@ -59,6 +59,12 @@ demo: setup ## Simulate a PADRE day and half an hour of HERMES, run the night on
 nightly: setup ## Ingest, transform, check and export whatever is new (INBOX=folder)
 	$(SWXLAKE) night $(if $(INBOX),--inbox "$$INBOX") $(ROOT_OPTION) $(ARGS)
 
+receive: setup ## Fetch and land what the sources of receive.toml have (ARGS=--dry-run lists it)
+	$(SWXLAKE) receive $(ROOT_OPTION) $(ARGS)
+
+contacts: setup ## Say which passes are complete, late or missing, by contacts.toml
+	$(SWXLAKE) contacts $(ROOT_OPTION) $(ARGS)
+
 levels: setup ## Build the table-days that are out of date (ARGS=--dry-run lists them)
 	$(SWXLAKE) transform $(ROOT_OPTION) $(ARGS)
 
@@ -79,6 +85,12 @@ export: setup ## Write CDF files for the days whose checks passed
 
 deliver: setup ## Send products to those who get them, by delivery.toml (ARGS="--dry-run", ARGS="--verify")
 	$(SWXLAKE) deliver $(ROOT_OPTION) $(ARGS)
+
+forward: setup ## Give new packets on to those who get them, by forward.toml
+	$(SWXLAKE) forward push $(ROOT_OPTION) $(ARGS)
+
+backup: setup ## Copy what is new in the lake to the places of backup.toml
+	$(SWXLAKE) backup run $(ROOT_OPTION) $(ARGS)
 
 datasets: setup ## Write masters, skeletons and SPASE records of all datasets to datasets/
 	$(SWXLAKE) datasets --out datasets $(ARGS)

@@ -7,7 +7,20 @@ import os
 import platform
 from importlib.metadata import version
 
-from bench import anomalies, cdf, decode, hermes, ingest, planning, quality, quiet_night, workers, xtce
+from bench import (
+    anomalies,
+    cdf,
+    decode,
+    forward,
+    hermes,
+    ingest,
+    landing,
+    planning,
+    quality,
+    quiet_night,
+    workers,
+    xtce,
+)
 from lake.config import CHECKOUT
 
 PAGE = CHECKOUT / "docs" / "benchmarks.md"
@@ -98,6 +111,20 @@ peak memory at most 100 MB above the bare interpreter, also for a day of 2 GB.
 
 {cdf}
 
+## Landing files, against cp and sha256sum
+
+Wall clock; `cp` and `sha256sum` wait for no disk, landing does, and writes receipts as well. Target: a ratio of at
+least 0.5.
+
+{landing}
+
+## Packets to TCP subscribers
+
+On loopback, packets landing at 200 a second, from the moment a packet is due to its arrival at the client, beside other
+clients. Target: p99 below 50 ms beside a client that reads a byte a second.
+
+{forward}
+
 ## The real EEA file to level 1
 
 {level_1}
@@ -143,6 +170,8 @@ def main() -> None:
         workers=workers.table(workers.run()),
         hermes=hermes.table(nights),
         cdf=cdf.table(cdf.run() + cdf.run_large()),
+        landing=landing.table()[0],
+        forward=forward.table(*forward.run()),
         level_1=_level_1(),
     )
     PAGE.write_text(text)

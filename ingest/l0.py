@@ -9,56 +9,20 @@ file, so files can be decoded in any order, anywhere; `ingest.commit` makes thei
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ingest.ccsds import Chunk, Reason, Stretch
 from ingest.limits import SEQUENCE_COUNTS
+from ingest.packet_types import Batch, Good, PacketTypes, Stream
 from ingest.record.decoding import decode_records
 from ingest.rows import Columns, Decoded, Int64, Mask, RowWriter, Tags, flag_mask
 from ingest.transport.forms import packet_chunks
-from ingest.unpack import Plan, Ragged, compile_plan, unpack
-from ingest.unpackers import Extra, Unpacker, unpacker_of
-from ingest.variants import split
+from ingest.unpackers import Extra
 from lake.definitions import Table
 from lake.files import reading
 from lake.ledger import l0_definition
-from lake.packet_definitions import Clock, Packet
 from lake.store import Lake, RawArchive, Receipt
-
-FAR_NS = 60_000_000_000  # longer than the spacing of packets that follow each other, shorter than a wrong bit is worth
-
-
-@dataclass(frozen=True)
-class Stream:
-    """One packet type of a file being decoded: its plan, its clock, and its tables."""
-
-    packet: Packet
-    plan: Plan
-    unpacker: Unpacker | None
-    clock: Clock
-    packet_table: Table | None
-    event_table: Table | None
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Packets of one type: where each begins in `data`, its bytes there, where it began in the file, and its parts."""
-
-    data: NDArray[np.uint8]
-    offsets: Int64
-    lengths: Int64
-    places: Int64
-    segments: Int64
-
-    def those(self, chosen: Mask) -> Batch:
-        """Some of the packets."""
-        if chosen.all():
-            return self
-        columns = (self.offsets, self.lengths, self.places, self.segments)
-        return Batch(self.data, *(column[chosen] for column in columns))
 
 
 def decode_file(lake: Lake, receipt: Receipt) -> Decoded:
@@ -92,60 +56,19 @@ class PacketDecoder:
 
     def __init__(self, rows: RowWriter) -> None:
         self.rows, self.instrument, self.decoded = rows, rows.instrument, rows.decoded
+        self.types = PacketTypes(rows.mission, rows.instrument, self._quarantine)
         self.sequence_gap = flag_mask(self.instrument, "sequence_gap")
-        self.streams: dict[int, Stream] = {}
         self.last_counts: dict[int, int] = {}
 
     def add(self, chunk: Chunk) -> None:
         """Decode the packets of a chunk and note its stretches."""
         self.decoded.stretches += chunk.stretches
         self.decoded.bytes_decoded += chunk.overhead
-        segments = np.ones(len(chunk.offsets), np.int64) if chunk.segments is None else chunk.segments
-        whole = Batch(chunk.data, chunk.offsets, chunk.lengths, chunk.at, segments)
-        for kind in np.unique(chunk.types).tolist():
-            batch = whole.those(chunk.types == kind)
-            for variant, chosen in split(self.instrument.packets, kind, batch.data, batch.offsets, batch.lengths):
-                if variant is None:
-                    self._quarantine(batch.those(chosen), Reason.NO_DEFINITION, "a packet that meets no type's `when`")
-                else:
-                    self._decode(self._stream(variant), batch.those(chosen))
-
-    def _stream(self, kind: int) -> Stream:
-        if kind not in self.streams:
-            packet = self.instrument.packets[kind]
-            tables = {table.rows: table for table in self.instrument.l0_tables(packet.name)}
-            clock = packet.clock or self.instrument.clock
-            plan, unpacker = compile_plan(packet, whole=True), unpacker_of(packet)
-            self.streams[kind] = Stream(packet, plan, unpacker, clock, tables.get("packet"), tables.get("event"))
-        return self.streams[kind]
-
-    def _decode(self, stream: Stream, batch: Batch) -> None:
-        unpacked = unpack(stream.plan, batch.data, batch.offsets, batch.lengths)
-        batch = self._keep(stream, batch, ~(unpacked.short | unpacked.overflow))
-        columns: Columns = dict(unpacked.columns)
-        extra = Extra({})
-        if stream.unpacker:
-            extra = stream.unpacker(batch.data, batch.offsets, batch.lengths, dict(unpacked.columns))
-        columns |= extra.packet
-        if extra.bad is not None and extra.bad.any():
-            good = ~extra.bad
-            batch = self._keep(stream, batch, good)
-            columns = {name: column[good] for name, column in columns.items() if not isinstance(column, Ragged)}
-            extra = replace(extra, counts=extra.counts[good])
-        columns |= {"byte_offset": batch.places, "packet_bytes": batch.lengths, "packet_segments": batch.segments}
-        if len(batch.offsets):
-            self._write(stream, columns, extra)
-        self.decoded.packets += len(batch.offsets)
-        self.decoded.bytes_decoded += int(batch.lengths.sum())
-
-    def _keep(self, stream: Stream, batch: Batch, good: Mask) -> Batch:
-        """The good packets; the others are quarantined."""
-        if not good.all():
-            name = f"a {stream.packet.name} packet"
-            self._quarantine(
-                batch.those(~good), Reason.BAD_LAYOUT, f"{name} of {{}} bytes, which do not fit its definition"
-            )
-        return batch.those(good)
+        for good in self.types.good(chunk):
+            if len(good.batch.offsets):
+                self._write(good)
+            self.decoded.packets += len(good.batch.offsets)
+            self.decoded.bytes_decoded += int(good.batch.lengths.sum())
 
     def _quarantine(self, batch: Batch, reason: Reason, detail: str) -> None:
         columns = (batch.offsets, batch.places, batch.lengths, batch.segments)
@@ -154,15 +77,14 @@ class PacketDecoder:
             joined = f"; of {parts} parts, of which the first one begins here" if parts > 1 else ""
             self.decoded.stretches.append(Stretch(place, length, reason, detail.format(length) + joined, apid, 1))
 
-    def _write(self, stream: Stream, columns: Columns, extra: Extra) -> None:
-        tt2000, valid = self.rows.times(stream.clock, columns)
-        names = ("sequence_count", "apid", "packet_segments")
-        counts, apids, segments = (np.asarray(columns[name]).astype(np.int64) for name in names)
-        tags = self.rows.tags(tt2000, valid & ~contradicted(tt2000, counts, apids, segments))
+    def _write(self, good: Good) -> None:
+        stream, columns, extra = good.stream, good.columns, good.extra
+        tags = self.rows.tags(*self.types.times(good))
         self.decoded.clock_invalid += int((~tags.valid).sum())
         flags = np.where(tags.valid, 0, self.rows.clock_invalid)
         if self.sequence_gap:
-            flags |= np.where(self._behind_gaps(counts, apids, segments), self.sequence_gap, 0)
+            counts, apids = (np.asarray(columns[name]).astype(np.int64) for name in ("sequence_count", "apid"))
+            flags |= np.where(self._behind_gaps(counts, apids, good.batch.segments), self.sequence_gap, 0)
         columns["quality_flag"] = flags.astype(np.int32)
         if stream.packet_table is not None:
             self.rows.write(stream.packet_table, columns, tags)
@@ -191,17 +113,3 @@ class PacketDecoder:
         tt2000 = np.repeat(tags.tt2000, extra.counts) + ticks * clock.event_tick_ns
         valid = np.repeat(tags.valid, extra.counts)
         self.rows.write(table, repeated | dict(extra.event), self.rows.tags(tt2000, valid))
-
-
-def contradicted(tt2000: Int64, counts: Int64, apids: Int64, segments: Int64) -> Mask:
-    """True for packets whose time lies far from those of the packets sent just before and just after.
-
-    The three follow each other in the file and by the sequence counts of their parts, and the outer two agree. Many
-    checksums leave out the time, so a single bit that turned over there would put a packet on another day.
-    """
-    lone: Mask = np.zeros(len(tt2000), np.bool_)
-    follows = (np.diff(apids) == 0) & ((counts[1:] - counts[:-1]) % SEQUENCE_COUNTS == segments[:-1] % SEQUENCE_COUNTS)
-    far = np.abs(np.diff(tt2000)) > FAR_NS
-    apart = follows & far
-    lone[1:-1] = apart[:-1] & apart[1:] & (np.abs(tt2000[2:] - tt2000[:-2]) <= FAR_NS)
-    return lone

@@ -12,17 +12,17 @@ from __future__ import annotations
 import logging
 import stat
 import time
-from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from ingest.arrivals import Arrivals
+from ingest.shelf import Shelf
 from lake.definitions import Mission
 from lake.errors import FileNameError, StorageError
 from lake.files import reading, sha256_of
 from lake.names import ParsedName, parse_name
-from lake.store import Lake, RawArchive, Receipt, name_hash
+from lake.store import LANDING, Lake, Receipt
 from lake.tables import OpsRows
 
 log = logging.getLogger(__name__)
@@ -58,13 +58,16 @@ def land(lake: Lake, paths: list[Path], now: datetime, settle_seconds: float) ->
 
     Raises StorageError if the archive cannot be written. A file that cannot be read is reported and passed over.
     """
-    arrivals, landing = Arrivals(lake), _Landing(lake, now)
-    for path in _settled(_files(paths, landing.landed), settle_seconds, landing.landed):
-        landing.take(path)
-    new = [receipt.key for receipt in landing.landed.new]
-    again = arrivals.lost(landing.known.keys() - set(new)) if new else set()  # they had a place before they were lost
-    arrivals.record([key for key in new if key not in again])
-    return landing.landed
+    landed = Landed()
+    settled = _settled(_files(paths, landed), settle_seconds, landed)
+    with lake.storage.alone(LANDING):
+        arrivals, landing = Arrivals(lake), _Landing(lake, now, landed)
+        for path in settled:
+            landing.take(path)
+        new = [receipt.key for receipt in landed.new]
+        again = arrivals.lost(landing.shelf.known.keys() - set(new)) if new else set()  # had a place, and were lost
+        arrivals.record([key for key in new if key not in again], landing.shelf.known)
+    return landed
 
 
 def _files(paths: list[Path], landed: Landed) -> list[Path]:
@@ -118,14 +121,8 @@ def _state(path: Path) -> tuple[int, int] | None:
 class _Landing:
     """One visit to the drop folders: the archive as it was found, and what has been taken since."""
 
-    def __init__(self, lake: Lake, now: datetime) -> None:
-        self.lake, self.now, self.landed = lake, now, Landed()
-        self.archive = RawArchive(lake)
-        self.known, self.sizes = self.archive.listing()
-        self.places = defaultdict[str, set[str]](set)  # where bytes are to be, by their hash, until they were seen to
-        for place in {*self.sizes, *(stored.rpartition("-")[0] for stored in self.known.values())}:
-            self.places[place.rpartition("/")[2]].add(place)
-        self.revisions = Counter(key.rsplit("-", 1)[1] for key in self.known)
+    def __init__(self, lake: Lake, now: datetime, landed: Landed) -> None:
+        self.lake, self.now, self.landed, self.shelf = lake, now, landed, Shelf(lake)
 
     def take(self, path: Path) -> None:
         """Archive a file unless it is refused, known, unreadable or changing."""
@@ -141,9 +138,9 @@ class _Landing:
         if state is None or _state(path) != state:
             self.landed.growing.append(path)
             return
-        receipt = _receipt(path, digest, state[0], *found, self.now)
+        receipt = new_receipt(path.name, str(path.absolute()), (digest, state[0]), found, self.now)
         try:
-            self._archive(path, replace(receipt, revision=self.revisions[name_hash(path.name)] + 1))
+            self._archive(path, replace(receipt, revision=self.shelf.next_revision(path.name)))
         except StorageError:
             if not _has_changed(path, digest):
                 raise
@@ -157,53 +154,25 @@ class _Landing:
             size, _ = _state(path) or (0, 0)
             self.landed.refused.append(Refused(path, error.code, str(error), size))
             return None
-        if found[1].kind != "raw" and not _has_records(*found):
+        if found[1].kind != "raw" and not has_records(*found):
             self.landed.ignored += 1
             return None
         return found
 
-    def _restore(self, place: str, path: Path, size: int) -> None:
-        """Archive bytes that have come again if the archive does not have them as they were."""
-        if self.sizes.get(place) == size and self._is_whole(place):
-            return
-        where, away = self.lake.storage.uri(place), self.archive.restore(place, path)
-        self.sizes[place] = size
-        was = f"had changed; what was there is now {away}" if away else "was lost"
-        self.landed.restored.append(f"{where}: {was}. Restored from {path.name}")
-        log.info("landing name=%s restored in the archive", path.name)
-
-    def _is_whole(self, place: str) -> bool:
-        """True if an object has the bytes of the hash in its name. Object storage looks after its bytes by itself."""
-        if not isinstance(self.lake.root, Path):
-            return True
-        try:
-            with self.lake.storage.local(place) as archived:
-                return sha256_of(archived) == place.rpartition("/")[2]
-        except StorageError:
-            return False
-
     def _archive(self, path: Path, receipt: Receipt) -> None:
         """Archive a file that is new, and its bytes wherever the archive has lost them."""
-        for place in self.places.pop(receipt.file_sha256, ()):
-            self._restore(place, path, receipt.bytes)
-        if receipt.key in self.known:
+        self.landed.restored += self.shelf.mend(receipt.file_sha256, path, receipt.bytes)
+        if receipt.key in self.shelf.known:
             self.landed.known += 1
-        else:
-            self.archive.add(receipt, path)
-            self._note_new(receipt)
-
-    def _note_new(self, receipt: Receipt) -> None:
-        key = self.archive.bytes_key(receipt)
-        self.known[receipt.key], self.sizes[key] = f"{key.rpartition('/')[0]}/{receipt.key}.json", receipt.bytes
-        self.revisions[name_hash(receipt.name)] += 1
+            return
+        self.shelf.archive.add(receipt, path)
+        self.shelf.note(receipt)
         self.landed.new.append(receipt)
         if receipt.revision > 1:
             self.landed.revisions.append(receipt)
-            message = "landing name=%s revision=%d: same name, other bytes; both are kept"
-            log.warning(message, receipt.name, receipt.revision)
 
 
-def _has_records(mission: Mission, parsed: ParsedName) -> bool:
+def has_records(mission: Mission, parsed: ParsedName) -> bool:
     """True for an ancillary file, such as orbit elements, whose records its instrument defines."""
     instrument = next((i for i in mission.instruments if i.name == parsed.instrument), None)
     return parsed.kind == "ancillary" and instrument is not None and instrument.records_of(parsed.name) is not None
@@ -217,17 +186,27 @@ def _has_changed(path: Path, digest: str) -> bool:
         return True
 
 
-def _receipt(path: Path, digest: str, size: int, mission: Mission, parsed: ParsedName, now: datetime) -> Receipt:
+def new_receipt(
+    name: str,
+    source: str,
+    content: tuple[str, int],
+    found: tuple[Mission, ParsedName],
+    now: datetime,
+    revision: int = 1,
+) -> Receipt:
+    """The receipt of a file with a raw name; `content` is the hash of its bytes and their number."""
+    mission, parsed = found
     assert parsed.time is not None and parsed.instrument is not None  # noqa: S101, PT018  raw names have both
     return Receipt(
-        name=path.name,
-        file_sha256=digest,
-        bytes=size,
+        name=name,
+        file_sha256=content[0],
+        bytes=content[1],
         received_at=now.isoformat(),
-        source=str(path.absolute()),
+        source=source,
         mission=mission.name,
         instrument=parsed.instrument,
         day=parsed.time.date().isoformat(),
+        revision=revision,
     )
 
 

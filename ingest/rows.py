@@ -18,7 +18,7 @@ from ingest.ccsds import Stretch
 from ingest.unpack import Ragged
 from lake.clock import DAY_NS, believable, tt2000_from_met, unix_ns_from_tt2000
 from lake.day_files import DayFiles, Parts, day_files
-from lake.definitions import Instrument, Mission, Table
+from lake.definitions import Instrument, Mission, Table, ValidTime
 from lake.packet_definitions import Clock
 from lake.store import Lake, Receipt
 
@@ -89,15 +89,7 @@ class RowWriter:
 
     def times(self, clock: Clock, columns: Mapping[str, object]) -> tuple[Int64, Mask]:
         """TT2000 [ns] of rows, and whether the clock can be believed."""
-        coarse, fine, days = (
-            np.asarray(columns[name]).astype(np.int64) if name is not None and name in columns else None
-            for name in (clock.coarse, clock.fine, clock.days)
-        )
-        assert coarse is not None, "every definition has the coarse field"  # noqa: S101
-        tt2000 = tt2000_from_met(clock, coarse, fine, days)
-        return tt2000, believable(
-            clock, self.instrument.valid_time or self.mission.valid_time, tt2000, (coarse, fine, days)
-        )
+        return believed_times(clock, self.instrument.valid_time or self.mission.valid_time, columns)
 
     def tags(self, tt2000: Int64, valid: Mask) -> Tags:
         """Days and Unix times of rows; rows without a believable time are of the day in the file's name."""
@@ -151,3 +143,14 @@ class RowWriter:
 def flag_mask(instrument: Instrument, name: str) -> int:
     """The bit of a flag in quality_flag; 0 if the instrument has no such flag."""
     return {flag.name: flag.mask for flag in instrument.flags}.get(name, 0)
+
+
+def believed_times(clock: Clock, valid_time: ValidTime, columns: Mapping[str, object]) -> tuple[Int64, Mask]:
+    """TT2000 [ns] of rows by the counters of their clock, and whether it can be believed."""
+    coarse, fine, days = (
+        np.asarray(columns[name]).astype(np.int64) if name is not None and name in columns else None
+        for name in (clock.coarse, clock.fine, clock.days)
+    )
+    assert coarse is not None, "every definition has the coarse field"  # noqa: S101
+    tt2000 = tt2000_from_met(clock, coarse, fine, days)
+    return tt2000, believable(clock, valid_time, tt2000, (coarse, fine, days))

@@ -12,8 +12,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from lake.errors import ConfigurationError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-ALERTS = Path("alerts.toml")  # in the working directory, where the command is run
-DELIVERY = Path("delivery.toml")  # likewise
+
+
+def _here(name: str) -> Path | None:
+    """A settings file of this name in the working directory, where the command is run; None if there is none."""
+    return Path(name).resolve() if Path(name).is_file() else None
 
 
 class Settings(BaseSettings):
@@ -29,6 +32,11 @@ class Settings(BaseSettings):
     s3_timeout_seconds : how long one call to object storage may take.
     alerts : the file that says who is told of alerts; without one nobody is, and alerts are recorded alone.
     delivery : the file that says who gets which products; without one nothing leaves the lake.
+    receive : the file that says where telemetry comes from; without one only the inbox is looked at.
+    contacts : the file that says when passes are planned; without one no pass is accounted for.
+    forward : the file that says who gets packets as they arrive; without one nobody does.
+    backup : the file that says where copies of the lake are kept; without one there are none.
+    health : a folder for the heartbeats and metrics of services; without one they write none.
     skteditor : the folder of SPDF's own checker (SKTEditor, Java), which then judges every product as well.
     """
 
@@ -42,8 +50,13 @@ class Settings(BaseSettings):
     wait_seconds: float = Field(default=3600, ge=0)
     lease_seconds: float = Field(default=60, gt=0)
     s3_timeout_seconds: float = Field(default=60, gt=0)
-    alerts: Path | None = Field(default_factory=lambda: ALERTS.resolve() if ALERTS.is_file() else None)
-    delivery: Path | None = Field(default_factory=lambda: DELIVERY.resolve() if DELIVERY.is_file() else None)
+    alerts: Path | None = Field(default_factory=lambda: _here("alerts.toml"))
+    delivery: Path | None = Field(default_factory=lambda: _here("delivery.toml"))
+    receive: Path | None = Field(default_factory=lambda: _here("receive.toml"))
+    contacts: Path | None = Field(default_factory=lambda: _here("contacts.toml"))
+    forward: Path | None = Field(default_factory=lambda: _here("forward.toml"))
+    backup: Path | None = Field(default_factory=lambda: _here("backup.toml"))
+    health: Path | None = None
     skteditor: Path | None = None
 
     @field_validator("skteditor")
@@ -55,7 +68,7 @@ class Settings(BaseSettings):
             raise ValueError("is no folder; name the one that holds spdfjavaClasses.jar")
         return place
 
-    @field_validator("alerts", "delivery")
+    @field_validator("alerts", "delivery", "receive", "contacts", "forward", "backup")
     @classmethod
     def _is_no_folder(cls, path: Path | None, info: ValidationInfo) -> Path | None:
         if path is None:

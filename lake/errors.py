@@ -14,9 +14,10 @@ SwxlakeError
         Overtaken           another process wrote the table-day in the meantime  looked at again
     StorageError            a file or folder cannot be read or written           exit 1
         DamageError         archived bytes are missing or have changed           file left out
+        UnreadableFileError a raw file of the packet log (lake.packet_log)       passed over
     ExportError             a product cannot be made or did not validate         day refused
-    DeliveryError           a recipient cannot be reached, or refuses            sent again later
-        PathError           it refuses one path alone (exports.delivery.transport)
+    WayError           a recipient cannot be reached, or refuses            sent again later
+        PathError           it refuses one path alone (lake.ways.transport)
 
 A message says what is wrong, where, and what to do.
 """
@@ -82,5 +83,9 @@ class ExportError(SwxlakeError):
     """A product cannot be made, or did not pass its validation."""
 
 
-class DeliveryError(SwxlakeError):
-    """A recipient cannot be reached, or does not take or hold what it should."""
+class WayError(SwxlakeError):
+    """A place of others (a recipient, a source, a second site) cannot be reached, or refuses."""
+
+
+class PathError(WayError):
+    """Such a place answers, and refuses something about one path; the others may well be taken."""

@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
 
 from lake.errors import StorageError
 
 COPY_BYTES = 1 << 20
+FEW = 8  # files that are waited for one by one; a whole disk takes longer than these
 PART = ".part"  # ends the names of files that are still being written
 
 
@@ -57,6 +60,21 @@ def temporary(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
         Path(name).unlink(missing_ok=True)
 
 
+@contextmanager
+def new_file(target: Path) -> Iterator[IO[bytes]]:
+    """A file that is new, and gone if the block does not end well. What is written in the block is its own business."""
+    with writing(target):
+        file = target.open("xb")
+    try:
+        with closing(file):
+            yield file
+            with writing(target):
+                file.flush()
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
 def finished(file: IO[bytes], mode: int) -> None:
     """Bytes on disk and rights set, before the file gets its name."""
     file.flush()
@@ -73,6 +91,31 @@ def sync(path: Path) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         os.close(handle)
+
+
+def sync_all(paths: Sequence[Path], disk: int | None) -> None:
+    """Wait until these files, all on one disk, would survive a power loss.
+
+    `disk` is a handle of anything on it that was opened before the first of them was written: with it many files are
+    one call, which tells of errors that the disk has had since. Without it, or without that call, each is waited for.
+    """
+    wait = _syncfs()
+    if disk is None or wait is None or len(paths) <= FEW:
+        for path in paths:
+            sync(path)
+    elif wait(disk) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(paths[0].parent))
+
+
+@functools.cache
+def _syncfs() -> Callable[[int], int] | None:
+    """The call of Linux that waits for all of a file system; other systems have none."""
+    try:
+        call: Callable[[int], int] = ctypes.CDLL(None, use_errno=True).syncfs
+    except (OSError, AttributeError):
+        return None
+    return call
 
 
 def write_source(source: bytes | Path, file: IO[bytes]) -> None:

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from lake.errors import ConfigurationError
+from lake.ways.settings import BUCKET
 
 KEY = "[key]"  # how pydantic marks that it speaks of the key of a mapping, not of its value
 
@@ -27,6 +28,51 @@ class Setting(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, validate_by_name=True, validate_by_alias=True
     )
+
+
+def _lake(root: str) -> str:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", root) and not BUCKET.fullmatch(root):
+        raise ValueError("is neither a folder nor s3://bucket/prefix of letters, digits and . _ = -; correct it")
+    return root
+
+
+class OfLake(Setting):
+    """Settings of one lake. Nothing is done by them for another one, such as a copy or a demonstration.
+
+    lake : a folder or s3://bucket/prefix.
+    """
+
+    lake: Annotated[str, Field(min_length=1), AfterValidator(_lake)]
+
+
+def placed_lake(settings: OfLake, folder: Path) -> str:
+    """The lake of settings, its path taken from `folder` if it is relative."""
+    in_bucket = settings.lake.startswith("s3:")
+    return settings.lake.rstrip("/") if in_bucket else str(folder / Path(settings.lake).expanduser())
+
+
+def is_of(settings: OfLake, root: Path | str) -> bool:
+    """Whether settings are of the lake at this root."""
+    return absolute(settings.lake) == absolute(root)
+
+
+def absolute(root: Path | str) -> str:
+    """A root in the one form in which roots are compared."""
+    text = str(root)
+    return text.rstrip("/") if text.startswith("s3:") else str(Path(text).resolve())
+
+
+def other_lake(settings: OfLake, root: Path | str, place: Path | str) -> str:
+    """That settings are of another lake than the one at this root; `place` is their file."""
+    return f"{place} (lake): is of the lake {settings.lake}, and this one is {root}"
+
+
+def check_lake(settings: OfLake, root: Path | str, place: Path | str = "the settings") -> None:
+    """Raises ConfigurationError if settings are of another lake than the one at this root."""
+    if not is_of(settings, root):
+        raise ConfigurationError(
+            f"{other_lake(settings, root, place)}. Work on that one (--root, SWXLAKE_ROOT), or correct the key."
+        )
 
 
 Settings = TypeVar("Settings", bound=Setting)

@@ -10,13 +10,13 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lake.config import read_settings
-from lake.files import PART, finished, reading, sync, temporary, write_source, writing
+from lake.files import PART, finished, reading, sync, sync_all, temporary, write_source, writing
 from lake.lease import flocked
 
 if TYPE_CHECKING:
@@ -27,11 +27,12 @@ LOCKS = "locks"
 
 
 class Entry(NamedTuple):
-    """An object: its key, its size, and when it was written, in Unix seconds."""
+    """An object: its key, its size, when it was written in Unix seconds, and its entity tag in object storage."""
 
     key: str
     bytes: int
     modified: float
+    tag: str = ""
 
 
 class Storage(Protocol):
@@ -73,6 +74,13 @@ class Storage(Protocol):
 
     def put_new(self, key: str, source: bytes | Path, mode: int = 0o644) -> bool:
         """Write an object unless its key is taken; False if it was. Of several processes one succeeds."""
+
+    def put_group(self, objects: Sequence[tuple[str, Path]], disk: int | None = None) -> list[bool]:
+        """Write objects from files of `scratch` unless their keys are taken, and wait for the disk once for all.
+
+        False where a key was taken. The caller holds the lease under which such objects are written. `disk` is as in
+        `sync_all`; the files are used up, and keep their rights.
+        """
 
     def remove(self, key: str) -> None:
         """Remove an object, if it is there."""
@@ -189,6 +197,20 @@ class Folder:
                 finished(file, mode)
                 return _linked(path, target, mode)
 
+    def put_group(self, objects: Sequence[tuple[str, Path]], disk: int | None = None) -> list[bool]:
+        """Sync all files, then rename them, then sync the folders: what has its name has its bytes."""
+        if not objects:
+            return []
+        placed = [(str(path), f"{self.root}/{key}") for key, path in objects]
+        folders = {Path(folder) for folder in {target.rpartition("/")[0] for _, target in placed}}
+        with writing(self.root):
+            sync_all([path for _, path in objects], disk)
+            _make_folders(folders)
+            new = [_renamed(path, target) for path, target in placed]
+            for folder in folders:
+                sync(folder)
+        return new
+
     def _is_ours(self, source: Path) -> bool:
         """True for files in `scratch`: nobody else writes to them, so they need not be copied."""
         return source.is_relative_to(self.root) and source.relative_to(self.root).parts[0].startswith(SCRATCH)
@@ -259,6 +281,23 @@ def _linked(source: Path, target: Path, mode: int) -> bool:
         return False
     sync(target.parent)
     return True
+
+
+def _renamed(source: str, target: str) -> bool:
+    """Give a file its name, unless that is taken. As text, since there are thousands of them."""
+    if os.path.lexists(target):
+        return False
+    os.rename(source, target)  # noqa: PTH104
+    return True
+
+
+def _make_folders(folders: Iterable[Path]) -> None:
+    """Make folders, and those above them, whose names would survive a power loss."""
+    for folder in folders:
+        if not folder.is_dir():
+            _make_folders([folder.parent])
+            folder.mkdir(exist_ok=True)
+            sync(folder.parent)
 
 
 def _existing(path: Path) -> Path:

@@ -13,8 +13,9 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,27 +28,23 @@ from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumErro
 from pyarrow.fs import AwsDefaultS3RetryStrategy, FileSystem, S3FileSystem
 
 from lake.config import read_settings
+from lake.download_s3 import Facts, ObjectError, facts_of
 from lake.errors import ConfigurationError, StorageError
 from lake.files import folder_while_alive, reading, sha256_of, writing
 from lake.lease_s3 import Lease, leased
 from lake.storage import LOCKS, Entry
 
+AT_ONCE = 8  # objects of a group that are written at the same time; each waits for the network
 ATTEMPTS = 12  # of one call, with pauses that double
 FIRST_ATTEMPTS = 4
 CONNECT_SECONDS = 10.0
 SURROUNDINGS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_REGION")
-DENIED = ("403", "AccessDenied", "AllAccessDisabled")  # HEAD has no body, so that a 403 of it gives no other reason
+# HEAD has no body, so that a 403 of it gives no other reason; what lies in cold storage is in another state.
+DENIED = ("403", "AccessDenied", "AllAccessDisabled", "InvalidObjectState")
 ABSENT = ("404", "NoSuchKey", "NotFound", "NoSuchUpload")
 TAKEN = ("412", "PreconditionFailed")
 BUSY = ("409", "ConditionalRequestConflict")  # two writes of one key met; neither is known to have won
 Result = TypeVar("Result")
-
-
-class ObjectError(StorageError):
-    """A refusal about one object: it does not fit its checksum, or these credentials may not have it.
-
-    Whoever may not list hears the latter of what is not there, too.
-    """
 
 
 def open_bucket(address: str) -> Bucket:
@@ -119,13 +116,13 @@ class Bucket:
             client = self._session.client("s3", config=config, endpoint_url=self.endpoint)
         except (BotoCoreError, ValueError) as error:
             raise ConfigurationError(f"{self.address}: {error}. Correct the AWS configuration.") from None
-        _encrypted(client.meta.endpoint_url)  # which may come from the profile
+        encrypted(client.meta.endpoint_url)  # which may come from the profile
         return client
 
     def _endpoint(self) -> str | None:
         """An endpoint other than that of AWS. Raises ConfigurationError if bytes would travel in the clear unasked."""
         named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
-        return _encrypted(self.endpoint or named)
+        return encrypted(self.endpoint or named)
 
     def _identity(self) -> tuple[str, str, str | None, str]:
         """Access key, secret key, session token and region, as they are now."""
@@ -177,6 +174,10 @@ class Bucket:
         return self._arrow[1]
 
     # ---- objects ---------------------------------------------------------------------------------------------------
+    def written_with(self) -> dict[str, Any]:
+        """What objects are written with beside their bytes, in the words of S3: nothing."""
+        return {}
+
     def uri(self, key: str) -> str:
         """s3://bucket/prefix/key."""
         return f"{self.address}/{key}"
@@ -200,7 +201,12 @@ class Bucket:
         while True:
             page = self._asked(prefix, partial(self._page, prefix, token))
             for item in page.get("Contents", ()):
-                yield Entry(item["Key"][len(self.prefix) :], item["Size"], item["LastModified"].timestamp())
+                yield Entry(
+                    item["Key"][len(self.prefix) :],
+                    item["Size"],
+                    item["LastModified"].timestamp(),
+                    item.get("ETag", ""),
+                )
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
@@ -215,6 +221,28 @@ class Bucket:
             return int(self._asked(key, lambda: self.client.head_object(**self._named(key)))["ContentLength"])
         except FileNotFoundError:
             return None
+
+    def facts(self, key: str) -> Facts | None:
+        """What S3 says of an object; None if it is not there."""
+        try:
+            return facts_of(
+                self._asked(key, lambda: self.client.head_object(**self._named(key), ChecksumMode="ENABLED"))
+            )
+        except FileNotFoundError:
+            return None
+
+    @contextmanager
+    def opened(self, key: str, tag: str, start: int = 0) -> Iterator[Any]:
+        """The bytes of one version of an object from byte `start` on. Raises ObjectError if it is gone."""
+        named = self._named(key) | {"IfMatch": tag, "ChecksumMode": "ENABLED"}
+        if start:
+            named["Range"] = f"bytes={start}-"
+        try:
+            body = self._asked(key, lambda: self.client.get_object(**named))["Body"]
+        except (FileNotFoundError, FileExistsError):
+            raise ObjectError(f"{self.uri(key)}: was replaced or removed while it was read. Repeat.") from None
+        with closing(body):
+            yield body
 
     def read(self, key: str) -> bytes:
         """All bytes of an object."""
@@ -248,9 +276,10 @@ class Bucket:
         """Write an object; it appears whole when its last byte is there."""
         if isinstance(source, Path):
             _size(source)
-            self._asked(key, lambda: self.client.upload_file(str(source), self.bucket, self.prefix + key))
+            facts = {"ExtraArgs": self.written_with()}
+            self._asked(key, lambda: self.client.upload_file(str(source), self.bucket, self.prefix + key, **facts))
         else:
-            self._asked(key, lambda: self.client.put_object(**self._named(key), Body=source))
+            self._asked(key, lambda: self.client.put_object(**self._named(key), **self.written_with(), Body=source))
 
     def put_new(self, key: str, source: bytes | Path, mode: int = 0o644) -> bool:
         """A conditional write (If-None-Match: *); large files go in parts of which the last one is conditional."""
@@ -262,7 +291,8 @@ class Bucket:
     def put_if(self, key: str, body: bytes, **condition: str) -> str | None:
         """Write an object if the condition holds; its tag, or None. What a lost answer hides is looked up."""
         try:
-            write = partial(self.client.put_object, **self._named(key), Body=body, **condition)
+            facts = self._named(key) | self.written_with()
+            write = partial(self.client.put_object, **facts, Body=body, **condition)
             return str(self._asked(key, write)["ETag"])
         except FileNotFoundError:  # If-Match on nothing
             return None
@@ -275,8 +305,8 @@ class Bucket:
         return tag if found == body else None
 
     def _put_large(self, key: str, source: Path) -> bool:
-        named = self._named(key)
-        upload = self._asked(key, lambda: self.client.create_multipart_upload(**named))["UploadId"]
+        named, facts = self._named(key), self.written_with()
+        upload = self._asked(key, lambda: self.client.create_multipart_upload(**named, **facts))["UploadId"]
         try:
             parts = [self._part(key, upload, number, block) for number, block in enumerate(_blocks(source), 1)]
             complete = {"UploadId": upload, "MultipartUpload": {"Parts": parts}, "IfNoneMatch": "*"}
@@ -308,9 +338,19 @@ class Bucket:
         with self.local(key) as path:
             return sha256_of(path) == sha256_of(source)
 
+    def put_group(self, objects: Sequence[tuple[str, Path]], disk: int | None = None) -> list[bool]:
+        """Write objects, some at a time; each is durable when its call returns."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(lambda one: self.put_new(*one), objects))
+
     def remove(self, key: str) -> None:
         """Remove an object, if it is there."""
         self._asked(key, lambda: self.client.delete_object(**self._named(key)))
+
+    def keeps_versions(self) -> bool:
+        """Whether the bucket keeps an object that is replaced. Raises StorageError if that may not be known."""
+        found = self._asked("", lambda: self.client.get_bucket_versioning(Bucket=self.bucket))
+        return bool(found.get("Status") == "Enabled")
 
     def staging(self, key: str) -> Path:
         """A file on this machine."""
@@ -390,7 +430,7 @@ def repeat_if_busy(call: Callable[[], Result]) -> Result:
     raise AssertionError("the last attempt raises")
 
 
-def _encrypted(endpoint: str | None) -> str | None:
+def encrypted(endpoint: str | None) -> str | None:
     """The endpoint. Raises ConfigurationError if bytes would travel in the clear unasked."""
     if endpoint and endpoint.startswith("http://") and os.environ.get("AWS_ALLOW_HTTP", "").lower() != "true":
         raise ConfigurationError(

@@ -57,12 +57,20 @@ def page(report: Report) -> str:
     days = f"{report.days[0]} to {report.days[-1]}" if report.days else "no days"
     counts = ((verdict, sum(found == verdict for found in report.verdicts.values())) for verdict in SHAPES)
     summary = ", ".join(f"{count} {verdict}" for verdict, count in counts if count) or "no table-days"
-    body = [_matrix(report), *(_section(section) for section in report.sections)]
-    return PAGE.substitute(
-        days=escape(days), lake=escape(report.lake), made=escape(report.made), summary=escape(summary),
-        legend=" ".join(f'<span class="{v}">{shape} {v}</span> {WORDS[v]};' for v, shape in SHAPES.items()),
-        style=STYLE, body="\n".join(body),
-    )  # fmt: skip
+    legend = " ".join(f'<span class="{v}">{shape} {v}</span> {WORDS[v]};' for v, shape in SHAPES.items())
+    body = [
+        f"<p>Lake {escape(report.lake)}: {escape(summary)}. All times are UTC.</p>",
+        f'<p class="quiet">{legend}</p>',
+        _matrix(report),
+        *(section_html(section) for section in report.sections),
+        f'<p class="quiet">{escape(report.made)}</p>',
+    ]
+    return document(f"Checks of {days}", body)
+
+
+def document(title: str, body: Iterable[str]) -> str:
+    """An HTML document of these parts, which are HTML, under a heading, which is text."""
+    return PAGE.substitute(title=escape(title), style=STYLE, body="\n".join(body))
 
 
 def _matrix(report: Report) -> str:
@@ -86,7 +94,8 @@ def _verdict(verdict: Verdict) -> str:
     return f'<td class="{verdict}">{SHAPES[verdict]}{word}</td>'
 
 
-def _section(section: Section) -> str:
+def section_html(section: Section) -> str:
+    """A section as HTML; all in it is escaped."""
     parts = [f"<h2>{escape(section.title)}</h2>", f"<p>{escape(section.about)}</p>"]
     if not section.rows:
         return "\n".join([*parts, f"<p>{NOTHING}</p>"])
@@ -152,15 +161,12 @@ PAGE = Template("""<!DOCTYPE html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Checks of $days</title>
+<title>$title</title>
 <style>$style</style>
 </head>
 <body>
-<h1>Checks of $days</h1>
-<p>Lake $lake: $summary. All times are UTC.</p>
-<p class="quiet">$legend</p>
+<h1>$title</h1>
 $body
-<p class="quiet">$made</p>
 </body>
 </html>
 """)

@@ -9,7 +9,6 @@ from typing import Any
 
 import polars as pl
 
-from lake.catalog import refresh
 from lake.clock import utc_now
 from lake.config import Settings
 from lake.ledger import standing_checks
@@ -159,15 +158,12 @@ def acknowledge_alert(lake: Lake, beginning: str, by: str, note: str, new_normal
     if columns:
         day = alert.start.astimezone(UTC).date()
         facts["normal"] = f"{', '.join(columns)} from {day} on; the next night judges by it"
-    refresh(lake)
     return Outcome(facts=facts)
 
 
 def update(lake: Lake, settings: Settings) -> Outcome:
     """Bring alerts up to date, and tell."""
-    alerted = update_alerts(lake, alert_settings(lake, settings), utc_now())
-    refresh(lake)
-    return told(alerted)
+    return told(update_alerts(lake, alert_settings(lake, settings), utc_now()))
 
 
 def told(alerted: Alerted) -> Outcome:

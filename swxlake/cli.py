@@ -13,13 +13,19 @@ from typer.exceptions import TyperException
 from lake.errors import ConfigurationError, SwxlakeError
 from swxlake import (
     cli_alerts,
+    cli_backup,
     cli_cdf,
+    cli_contacts,
     cli_datasets,
     cli_deliver,
+    cli_forward,
     cli_gaps,
+    cli_health,
     cli_keep,
+    cli_mirror,
     cli_new,
     cli_read,
+    cli_receive,
     cli_report,
     cli_run,
 )
@@ -42,6 +48,8 @@ app = typer.Typer(
 )
 ALL = (
     cli_run,
+    cli_receive,
+    cli_contacts,
     cli_read,
     cli_gaps,
     cli_report,
@@ -49,6 +57,10 @@ ALL = (
     cli_datasets,
     cli_cdf,
     cli_deliver,
+    cli_forward,
+    cli_backup,
+    cli_mirror,
+    cli_health,
     cli_keep,
     cli_new,
 )

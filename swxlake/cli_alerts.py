@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lake.errors import ConfigurationError
-from swxlake.cli_options import Json, Root, Verbose, finish, open_lake
+from swxlake.cli_options import Json, Root, Verbose, finish, in_catalog, open_lake
 
 app = typer.Typer()
 alerts = typer.Typer(epilog="Example: swxlake alerts --all --json")
@@ -58,7 +58,8 @@ def ack(
     """Say that an alert is known: it is not repeated, but still told when it gets worse or is over."""
     from swxlake.alerting import acknowledge_alert  # noqa: PLC0415
 
-    finish(acknowledge_alert(open_lake(root, verbose).lake, alert, by, note, new_normal), json)
+    lake = open_lake(root, verbose).lake
+    finish(in_catalog(lake, acknowledge_alert(lake, alert, by, note, new_normal)), json)
 
 
 @alerts.command(epilog="Example: swxlake alerts update")
@@ -67,7 +68,7 @@ def update(root: Root = None, json: Json = False, verbose: Verbose = 0) -> None:
     from swxlake.alerting import update as run  # noqa: PLC0415
 
     session = open_lake(root, verbose)
-    finish(run(session.lake, session.settings), json)
+    finish(in_catalog(session.lake, run(session.lake, session.settings)), json)
 
 
 @alerts.command(epilog="Example: swxlake alerts send")

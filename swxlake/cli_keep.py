@@ -83,4 +83,4 @@ def doctor(root: Root = None, json: Json = False, verbose: Verbose = 0) -> None:
     """Check configuration, definitions, code and storage before a run."""
     from swxlake.doctor import examine  # noqa: PLC0415
 
-    finish(examine(open_session(root, verbose).lake), json)
+    finish(examine(open_session(root, verbose, even_half=True).lake), json)

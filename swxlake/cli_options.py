@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lake.backup.marker import check_whole
 from lake.config import Settings, read_settings
 from lake.definition_files import read_definitions
 from lake.definitions import Table
@@ -67,15 +68,26 @@ def check_lake(lake: Lake) -> None:
         raise ConfigurationError(f"{lake.root}: is no lake. Run `swxlake night --inbox DIR`, or correct --root.")
 
 
-def open_session(root: str | None, verbose: int) -> Session:
-    """Read settings and definitions, and set up logging."""
+def open_session(root: str | None, verbose: int, even_half: bool = False) -> Session:
+    """Read settings and definitions, and set up logging.
+
+    Raises ConfigurationError if the lake is half restored; `even_half`: for commands that do not work on the lake.
+    """
+    log_to_stderr(verbose)
+    settings = read_settings(root)
+    lake = Lake(settings.root, read_definitions(settings.missions))
+    if not even_half:
+        check_whole(lake.storage)
+    return Session(lake, settings)
+
+
+def log_to_stderr(verbose: int) -> None:
+    """Set up logging, as loud as asked for."""
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(level)  # also for libraries that set the level of their own loggers
     handler.addFilter(lambda record: verbose > 1 or record.levelno >= logging.WARNING or _is_ours(record))
     logging.basicConfig(level=level, format="%(levelname)s %(message)s", handlers=[handler])
-    settings = read_settings(root)
-    return Session(Lake(settings.root, read_definitions(settings.missions)), settings)
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
@@ -95,6 +107,14 @@ def hire(settings: Settings, workers: int | None, dask: str | None, quiet: bool)
     address = None if workers is not None else dask or settings.dask or None
     with executor(workers or settings.workers, address) as pool:
         yield Crew(pool, shown=not quiet)
+
+
+def in_catalog(lake: Lake, outcome: Outcome) -> Outcome:
+    """The outcome, once whoever opens the catalog finds in it what was done."""
+    from lake.catalog import refresh  # noqa: PLC0415  only commands that write need it
+
+    refresh(lake)
+    return outcome
 
 
 def finish(outcome: Outcome, as_json: bool) -> None:

@@ -24,6 +24,7 @@ from swxlake.cli_options import (
     days_of,
     finish,
     hire,
+    in_catalog,
     open_lake,
     open_session,
     parse_day,
@@ -52,7 +53,7 @@ def ingest(
     session = open_session(root, verbose)
     with hire(session.settings, workers, dask, quiet=json or verbose > 0) as crew:
         outcome = night.ingest(session.lake, session.settings, paths, crew)
-    finish(outcome, json)
+    finish(in_catalog(session.lake, outcome), json)
 
 
 @app.command(epilog="Example: swxlake transform --dry-run")
@@ -78,7 +79,7 @@ def transform(  # noqa: PLR0913, PLR0917  each parameter is an option
         finish(night.transform_plan(session.lake, selection), json)
     with hire(session.settings, workers, dask, quiet=json or verbose > 0) as crew:
         outcome = night.transform(session.lake, selection, crew)
-    finish(outcome, json)
+    finish(in_catalog(session.lake, outcome), json)
 
 
 @app.command(epilog="Example: swxlake check padre.meddea_l1_photon@2024-09-16 --rows")
@@ -110,7 +111,7 @@ def check(  # noqa: PLR0913, PLR0917  each parameter is an option
     if not rows:
         if rule is not None:
             raise ConfigurationError("--rule goes with --rows. Give both.")
-        finish(night.check(lake, selection), json)
+        finish(in_catalog(lake, night.check(lake, selection)), json)
     if day is None or selection.tables is None or len(selection.tables) != 1:
         raise ConfigurationError("--rows lists the rows of one table-day. Name it as TABLE@DAY.")
     finish(list_broken_rows(lake, selection.tables[0], parse_day(day), limit, rule), json)
@@ -145,7 +146,8 @@ def export(  # noqa: PLR0913, PLR0917  each parameter is an option
 
     session = open_lake(root, verbose)
     selection = _selection(session.lake, tables, (day, first, stop), force)
-    finish(night.export(session.lake, selection, session.settings.skteditor), json)
+    outcome = night.export(session.lake, selection, session.settings.skteditor)
+    finish(in_catalog(session.lake, outcome), json)
 
 
 def _selection(
@@ -193,7 +195,7 @@ def rebuild(  # noqa: PLR0913, PLR0917  each parameter is an option
     selection = _selection(session.lake, [table], (None, first, stop), force=True)
     with hire(session.settings, workers, dask, quiet=json or verbose > 0) as crew:
         outcome = night.rebuild(session.lake, session.settings, selection, why, crew)
-    finish(outcome, json)
+    finish(in_catalog(session.lake, outcome), json)
 
 
 @app.command(epilog="Example: swxlake simulate padre/meddea --day 2026-08-01 --out drop --seed 7")
@@ -211,7 +213,7 @@ def simulate(  # noqa: PLR0913, PLR0917  each parameter is an option
     """Write raw files as the mission operations center would send them, with labelled faults if asked."""
     from simulate.run import simulate as run  # noqa: PLC0415
 
-    definitions = open_session(root, verbose).lake.definitions
+    definitions = open_session(root, verbose, even_half=True).lake.definitions
     mission, _, instrument = target.partition("/")
     made = run(definitions, mission, instrument or None, parse_day(day), out, seed, faults, hours)
     facts = {"files": len(made.files), "packets": made.packets, "bytes": made.bytes}

@@ -14,18 +14,12 @@ from exports.delivery.nouns import AtRecipient, Delivered
 from exports.delivery.places import place_texts
 from exports.delivery.run import deliver as send
 from exports.delivery.run import in_the_way
-from exports.delivery.settings import (
-    DeliverySettings,
-    check_delivery_settings,
-    check_lake,
-    is_of,
-    other_lake,
-    read_delivery_settings,
-)
+from exports.delivery.settings import DeliverySettings, check_delivery_settings, read_delivery_settings
 from lake.catalog import refresh
 from lake.clock import utc_now
 from lake.config import Settings
 from lake.errors import ConfigurationError
+from lake.setting_files import check_lake, is_of, other_lake
 from lake.store import Lake
 from swxlake.cli_options import parse_day
 from swxlake.outcome import Outcome

@@ -21,7 +21,11 @@ from lake.storage import LOCKS
 from lake.store import RAW, Lake, RawArchive
 from lake.units import check_units
 from swxlake.doctor_alerts import examine_alerts
+from swxlake.doctor_backup import examine_backup
+from swxlake.doctor_contacts import examine_contacts
 from swxlake.doctor_delivery import examine_delivery
+from swxlake.doctor_forward import examine_forward
+from swxlake.doctor_receive import examine_receive
 from swxlake.doctor_watch import examine_channels, examine_limits, examine_orbits, examine_rules
 from swxlake.outcome import Outcome
 
@@ -55,8 +59,15 @@ def examine(lake: Lake) -> Outcome:
             outcome.facts[name] = "not well"
             outcome.problems.append(f"{name}: {error}")
     outcome.notes += unheard_alarms(lake.definitions)
-    outcome.include(examine_alerts(lake))
-    outcome.include(examine_delivery(lake))
+    for examine_others in (
+        examine_receive,
+        examine_contacts,
+        examine_alerts,
+        examine_delivery,
+        examine_forward,
+        examine_backup,
+    ):
+        outcome.include(examine_others(lake))
     return outcome
 
 

@@ -21,7 +21,10 @@ from swxlake.fsck_renditions import look_at_renditions
 from swxlake.fsck_tables import look_at_files, look_at_tables
 from swxlake.outcome import Outcome
 
-KNOWN = ("raw/", "journal/", "tables/", "exports/", "fits/", "locks/", "damaged/", "catalog.duckdb", ".sql_history")
+KNOWN = (
+    *("raw/", "journal/", "tables/", "exports/", "fits/", "locks/", "state/", "damaged/"),
+    *("catalog.duckdb", ".sql_history"),
+)
 CORRECT = "Mend the other differences first, then repeat."
 
 

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The night: which stage runs when, and what gates what. Each stage may also be run alone, and be repeated.
 
-ingest -> transform -> check -> export -> alerts -> deliver. A refused file, a failed day or a failed check stops
-nothing but itself, and makes the exit code 1. So does a channel of alerts that does not take what it is to tell, or a
-recipient that does not take a product.
+receive -> ingest -> contacts -> transform -> check -> export -> alerts -> deliver -> forward. A refused file, a failed
+day or a failed check stops nothing but itself, and makes the exit code 1. So does a channel of alerts that does not
+take what it is to tell, or a source, a recipient or a client that cannot be reached.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,7 +22,7 @@ from lake.catalog import refresh
 from lake.clock import utc_now
 from lake.config import Settings
 from lake.definitions import Table
-from lake.errors import ConfigurationError, StorageError
+from lake.errors import ConfigurationError, StorageError, TableError, WayError
 from lake.ledger import outdated_contents, read_contents
 from lake.store import Lake
 from quality.anomalies.watch import watch_all
@@ -29,9 +30,12 @@ from quality.checks import check_all
 from quality.notices.reach import reach
 from quality.notices.settings import warnings
 from swxlake.alerting import alert_settings, update
+from swxlake.contacting import account
 from swxlake.delivering import deliver
+from swxlake.forwarding import push_new
 from swxlake.outcome import Outcome
 from swxlake.progress import Progress, bar
+from swxlake.receiving import receive
 from transforms import engine
 from transforms.engine import Built, build_all
 from transforms.plan import plan_all, plan_hash
@@ -41,14 +45,15 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Crew:
-    """Who does the work (None: this process), and whether a bar shows how far it is."""
+    """Who does the work (None: this process), and whether a bar shows how far it is, or who else is told of it."""
 
     executor: Executor | None = None
     shown: bool = False
+    told: Progress | None = None
 
     def bar(self, title: str) -> AbstractContextManager[Progress | None]:
         """What is to be told about the progress of the block."""
-        return bar(title, self.shown)
+        return bar(title, self.shown) if self.told is None else nullcontext(self.told)
 
 
 ALONE = Crew()
@@ -67,23 +72,27 @@ def run_night(lake: Lake, settings: Settings, inbox: Path | None, crew: Crew = A
     """All stages in order. Settings of alerts that are wrong are a problem, and stop nothing but the alerts."""
     outcome = _alert_settings(lake, settings)
     well = not outcome.problems
+    outcome.include(_survived(receive, lake, settings, "nothing is received"))
     outcome.include(ingest(lake, settings, [inbox] if inbox else [], crew))
+    outcome.include(_survived(account, lake, settings, "passes are not accounted for"))
     everything = Selection()
     outcome.include(transform(lake, everything, crew))
     outcome.include(check(lake, everything))
     outcome.include(export(lake, everything, settings.skteditor))
     if well:
         outcome.include(update(lake, settings))
-    outcome.include(_delivered(lake, settings))
+    outcome.include(_survived(deliver, lake, settings, "nothing is delivered"))
+    outcome.include(_survived(push_new, lake, settings, "no packets are given on"))
+    refresh(lake)
     return outcome
 
 
-def _delivered(lake: Lake, settings: Settings) -> Outcome:
-    """What came of delivery; settings that are wrong, or somebody else who delivers, must not cost the night."""
+def _survived(stage: Callable[[Lake, Settings], Outcome], lake: Lake, settings: Settings, else_: str) -> Outcome:
+    """What came of a stage that has to do with others; its settings, or they, must not cost the night."""
     try:
-        return deliver(lake, settings)
-    except (ConfigurationError, StorageError) as error:
-        return Outcome(problems=[f"{error} Until then nothing is delivered"])
+        return stage(lake, settings)
+    except (ConfigurationError, StorageError, TableError, WayError) as error:
+        return Outcome(problems=[f"{error} Until then {else_}"])
 
 
 def _alert_settings(lake: Lake, settings: Settings) -> Outcome:
@@ -105,7 +114,6 @@ def ingest(lake: Lake, settings: Settings, paths: list[Path], crew: Crew = ALONE
             raise ConfigurationError(f"{path}: does not exist. Give a file or a folder that does.")
     with crew.bar("ingest") as progress:
         intake = take_in(lake, paths, None, utc_now(), settings.settle_seconds, crew.executor, progress)
-    refresh(lake)
     outcome = Outcome(facts={"ingest": _intake_facts(intake)})
     landed = intake.landed
     outcome.notes += [f"{path.name}: still growing; it will be taken the next time" for path in landed.growing]
@@ -196,7 +204,6 @@ def rebuild(lake: Lake, settings: Settings, selection: Selection, why: str, crew
 
 def _built(lake: Lake, built: Built) -> Outcome:
     """What came of a plan."""
-    refresh(lake)
     rows = sum(rows for _, rows in built.done)
     facts = {"table_days_built": len(built.done), "rows": rows, "failed": len(built.failed)}
     outcome = Outcome(facts={"transform": facts})
@@ -245,7 +252,6 @@ def check(lake: Lake, selection: Selection) -> Outcome:
     """Measure and judge every table-day whose state was not judged yet, and watch those of watched tables."""
     checked = check_all(lake, None, selection.tables, selection.days, selection.force)
     watched = watch_all(lake, None, selection.tables, selection.days, selection.force)
-    refresh(lake)
     by_severity = {"fail": "failed", "warn": "warnings", "info": "alarms"}
     counts = {word: sum(row[3] == severity for row in checked.broken) for severity, word in by_severity.items()}
     outcome = Outcome(facts={"check": {"table_days": checked.table_days, **counts}})
@@ -268,7 +274,6 @@ def export(lake: Lake, selection: Selection, skteditor: Path | None = None) -> O
     """Write a CDF, and FITS from it, for every product-day whose checks passed and whose file is not up to date."""
     exported = export_all(lake, None, selection.tables, selection.days, selection.force, skteditor)
     rendered = render_all(lake, None, selection.tables, selection.days, selection.force)
-    refresh(lake)
     outcome = _exported(exported)
     if rendered.made:
         outcome.facts["fits"] = {"published": len(rendered.made), "unchanged": rendered.unchanged}

@@ -106,7 +106,7 @@ def write_request(path: Path, requests: list[Request]) -> str:
 
     Without anything to ask for, no file is written. Raises ConfigurationError or StorageError.
     """
-    forms = {".json": _json, ".csv": _csv}
+    forms = {".json": request_json, ".csv": request_csv}
     if path.suffix.lower() not in forms or path.is_dir():
         raise ConfigurationError(f"{path}: cannot be a request. Name a file that ends with .json or .csv.")
     if not path.absolute().parent.is_dir():
@@ -136,7 +136,8 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _json(requests: list[Request]) -> str:
+def request_json(requests: list[Request]) -> str:
+    """The request as JSON."""
     total = sum(one.packets or 0 for one in requests)
     content = {"form": FORM, "packets": total, "requests": [_entry(one) for one in requests]}
     return json.dumps(content, indent=1) + "\n"
@@ -157,8 +158,8 @@ def _entry(one: Request) -> dict[str, Any]:
     }
 
 
-def _csv(requests: list[Request]) -> str:
-    """One line for each stretch of counts; one without counts where they are not known."""
+def request_csv(requests: list[Request]) -> str:
+    """The request as CSV: one line for each stretch of counts; one without counts where they are not known."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)

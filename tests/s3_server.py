@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Object storage for tests: moto's S3 in a process of its own, with writes one at a time and faults on demand.
 
+SQS and SNS are at the same port; `make_queue` gives a queue that a bucket tells of its events.
+
 A commit to a Delta table in S3 is a conditional PUT. moto lets two of them win now and then if they run at once, so
 `Serialised` reads a request's body first and then holds one lock until its answer is complete.
 
@@ -42,6 +44,8 @@ class Faults:
     """Shares of calls that fail or hang; half of each take effect nevertheless.
 
     unlisted : the caller may not list, and so hears "denied" of what is not there. spoil : A becomes B on its way.
+    only : a part of the keys that are got wrongly, `times` times: "denied" refuses the object, "cut" gives half of what
+        was asked for, "stale" other bytes of the same length; "cut stale" is the one, then the other.
     """
 
     fail: float = 0.0
@@ -50,6 +54,9 @@ class Faults:
     seed: int = 0
     unlisted: bool = False
     spoil: bool = False
+    only: str = ""
+    times: int = 0
+    wrong: str = "denied"
 
 
 def _read_body(environ: Environ) -> bytes:
@@ -78,7 +85,8 @@ class Serialised:
 
     def __call__(self, environ: Environ, start: Callable[..., Any]) -> Iterable[bytes]:
         """The answer of the application."""
-        if environ["REQUEST_METHOD"] not in WRITES:
+        # Who waits for a message would hold the lock for as long.
+        if environ["REQUEST_METHOD"] not in WRITES or environ.get("HTTP_X_AMZ_TARGET", "").startswith("AmazonSQS."):
             return self.app(environ, start)
         _read_body(environ)
         with self.lock:
@@ -117,6 +125,8 @@ class Faulty:
         """The answer of the application, to whom it may answer, about what came through."""
         if self.faults.spoil and environ["REQUEST_METHOD"] == "PUT":
             environ["wsgi.input"] = io.BytesIO(_read_body(environ).replace(b"A", b"B"))
+        if environ["REQUEST_METHOD"] == "GET" and self._is_wrong(environ["PATH_INFO"]):
+            return self._wrong(environ, start)
         if not self.faults.unlisted or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return self.app(environ, start)
         told: list[Any] = []
@@ -125,6 +135,22 @@ class Faulty:
             told[:2], answer = ["403 Forbidden", []], [ERROR.format("AccessDenied").encode()]
         start(*told)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else answer
+
+    def _is_wrong(self, path: str) -> bool:
+        with self.lock:
+            hit = bool(self.faults.only) and self.faults.only in path and self.counts["failed"] < self.faults.times
+            self.counts["failed"] += hit
+            return hit
+
+    def _wrong(self, environ: Environ, start: Callable[..., Any]) -> Iterable[bytes]:
+        """An object that may not be got, the half of it, or other bytes."""
+        kinds = self.faults.wrong.split()
+        kind = kinds[min(self.counts["failed"], len(kinds)) - 1]
+        if kind == "denied":
+            start("403 Forbidden", [("Content-Type", "application/xml")])
+            return [ERROR.format("AccessDenied").encode()]
+        body = b"".join(self.app(environ, start))
+        return [body[: len(body) // 2]] if kind == "cut" else [bytes(byte ^ 1 for byte in body)]
 
     def _fate(self) -> tuple[str, bool]:
         with self.lock:
@@ -190,6 +216,21 @@ class Server:
         name = f"lake-{uuid.uuid4().hex[:12]}"
         self._call("PUT", f"/{name}")
         return name
+
+    def make_queue(self, bucket: str, of: str = "") -> str:
+        """The URL of a new queue that a bucket tells of what is put below a prefix; its first message is a test."""
+        import boto3  # noqa: PLC0415  half a second that only tests of queues pay
+
+        clients = {"region_name": "us-east-1", "endpoint_url": self.environment["AWS_ENDPOINT_URL"]}
+        keys = {"aws_access_key_id": KEY_ID, "aws_secret_access_key": SECRET}
+        sqs, s3 = (boto3.client(service, **clients, **keys) for service in ("sqs", "s3"))
+        url: str = sqs.create_queue(QueueName=f"events-{uuid.uuid4().hex[:12]}")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        prefixes = {"Key": {"FilterRules": [{"Name": "prefix", "Value": of}]}}
+        rule = {"QueueArn": arn, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"], "Filter": prefixes}
+        told = {"QueueConfigurations": [rule]}
+        s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=told)
+        return url
 
     @contextmanager
     def faults(self, faults: Faults) -> Iterator[dict[str, int]]:

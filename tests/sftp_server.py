@@ -3,7 +3,9 @@
 
 Faults: `slow` (seconds per block that is written), `drop_after` (bytes), `more` (bytes that it says it holds beyond
 those that it does), `full` (writes fail), `spoils` (a bit of each block is flipped), `simple` (neither times and modes
-nor posix-rename@openssh.com), `denied` (a word; paths that have it are refused), `endless` (listings do not end).
+nor posix-rename@openssh.com), `denied` (a word; paths that have it are refused), `endless` (listings do not end),
+`offered` (names that each listing begins with), `many` (so many of them), `nested` (each folder has a folder without
+end), `ages` (a file is another second old whenever its time is asked for), `cuts` (so many reads drop the connection).
 """
 
 from __future__ import annotations
@@ -105,6 +107,12 @@ class Folder(asyncssh.SFTPServer):  # type: ignore[misc]
             data = bytes([data[0] ^ 1]) + data[1:]
         return super().write(file, offset, data)
 
+    def read(self, file: Any, offset: int, size: int) -> Any:
+        if offset and self.book.faults.get("cuts"):
+            self.book.faults["cuts"] -= 1
+            self.channel.get_connection().abort()
+        return super().read(file, offset, size)
+
     def rename(self, old: bytes, new: bytes) -> Any:
         self.book.note("named", new.decode())
         return super().rename(old, new)
@@ -127,18 +135,31 @@ class Folder(asyncssh.SFTPServer):  # type: ignore[misc]
         return super().remove(path)
 
     async def scandir(self, path: bytes) -> Any:
+        self._is_allowed(path)
         number = 0
         while self.book.faults.get("endless"):
             number += 1
             yield asyncssh.SFTPName(b"%09d.json" % number, attrs=asyncssh.SFTPAttrs())
-        async for name in super().scandir(path):
-            yield name
+        made_up = [b"%07d.dat" % number for number in range(self.book.faults.get("many", 0))]
+        for name in [*(name.encode() for name in self.book.faults.get("offered", ())), *made_up]:
+            yield asyncssh.SFTPName(name, attrs=asyncssh.SFTPAttrs(permissions=0o100644, size=1, mtime=1))
+        if self.book.faults.get("nested"):
+            yield asyncssh.SFTPName(b"more", attrs=asyncssh.SFTPAttrs(permissions=0o40755))
+        else:
+            async for found in super().scandir(path):
+                yield found
 
-    def lstat(self, path: bytes) -> Any:
+    def _is_allowed(self, path: bytes) -> None:
         if (word := self.book.faults.get("denied")) and word.encode() in path:
             raise asyncssh.SFTPPermissionDenied("not yours")
+
+    def lstat(self, path: bytes) -> Any:
+        self._is_allowed(path)
         attrs = asyncssh.SFTPAttrs.from_local(super().lstat(path))
         attrs.size += self.book.faults.get("more", 0)
+        if self.book.faults.get("ages"):
+            self.book.took(1)
+            attrs.mtime += self.book.bytes
         return attrs
 
 

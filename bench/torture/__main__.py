@@ -20,7 +20,7 @@ from bench.torture.figures import Figure, table
 from lake.config import CHECKOUT
 
 PAGE = CHECKOUT / "docs" / "torture.md"
-TESTS = ("damage", "kills", "histories", "failing", "disks", "delivery", "s3", "costs")
+TESTS = ("damage", "kills", "histories", "failing", "disks", "delivery", "receiving", "s3", "costs")
 PACKAGES = ("deltalake", "pyarrow", "polars", "duckdb")
 
 TEXT = """# Torture

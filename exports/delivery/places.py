@@ -14,8 +14,8 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from exports.delivery.settings import Recipient
-from exports.delivery.ways import AnyWay, FolderWay, S3Way, SftpWay
 from lake.errors import ConfigurationError
+from lake.ways.settings import AnyWay, FolderWay, S3Way, SftpWay
 
 PORTS = {"http": 80, "https": 443}
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exports.delivery.settings import DeliverySettings
-from exports.delivery.ways import AnyWay, HttpsWay, S3Way, SftpWay, open_way
-from lake.errors import DeliveryError
+from lake.errors import WayError
+from lake.ways.settings import AnyWay, HttpsWay, S3Way, SftpWay, open_way
 
 REACH_SECONDS = 5.0  # a recipient that takes longer to answer is worth a word
 NOTHING = "swxlake-is-anybody-there"  # a name that no product has
@@ -17,9 +17,9 @@ def reach(settings: DeliverySettings, seconds: float = REACH_SECONDS) -> Iterato
     """A line for each recipient that cannot be reached or does not let us in. Nothing is sent."""
     for name, recipient in settings.recipients.items():
         try:
-            with open_way(name, _hurried(recipient.way, seconds)) as transport:
+            with open_way(f"recipient {name}", _hurried(recipient.way, seconds)) as transport:
                 transport.size(NOTHING)
-        except DeliveryError as error:
+        except WayError as error:
             yield str(error)
 
 

@@ -18,7 +18,8 @@ from typing import Any, Literal
 import polars as pl
 
 from exports.delivery.nouns import Event, parcel_in
-from exports.delivery.transport import PathError, Transport
+from lake.errors import PathError
+from lake.ways.transport import Transport
 
 RECEIPTS = "receipts"
 NAME = re.compile(r"[\w.-]+\.json")  # no other character: the ledger knows by its name that a receipt was read
@@ -55,7 +56,7 @@ class Unread:
 def new_receipts(
     transport: Transport, history: pl.DataFrame, was_told: Callable[[str], bool]
 ) -> Iterator[Receipt | Unread]:
-    """Receipts that were not read before, and not told of as unread. Raises DeliveryError if they cannot be listed."""
+    """Receipts that were not read before, and not told of as unread. Raises WayError if they cannot be listed."""
     told = history.filter(pl.col("event").is_in(["accepted", "rejected"]))["detail"].str.split(": ").list.first()
     known = set(told)
     for name in (name for name in transport.names(RECEIPTS) if name.endswith(".json")):  # others are none of ours
@@ -65,7 +66,7 @@ def new_receipts(
 
 
 def _receipt(transport: Transport, path: str) -> Receipt | Unread:
-    """A receipt that is fetched, unless it has a size or a name that receipts do not have. Raises DeliveryError."""
+    """A receipt that is fetched, unless it has a size or a name that receipts do not have. Raises WayError."""
     if not NAME.fullmatch(path.removeprefix(f"{RECEIPTS}/")):
         return Unread(path, "is no name of a receipt; those have letters, digits, . _ -")
     try:

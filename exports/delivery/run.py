@@ -22,10 +22,10 @@ from exports.delivery.places import check_places, place_texts
 from exports.delivery.refusal import Judge, refusals
 from exports.delivery.selection import awaited, product_files, wanted
 from exports.delivery.sending import PAUSES
-from exports.delivery.settings import DeliverySettings, check_delivery_settings, check_lake
+from exports.delivery.settings import DeliverySettings, check_delivery_settings
 from exports.delivery.visit import Visit
 from lake.errors import ConfigurationError
-from lake.setting_files import near
+from lake.setting_files import check_lake, near
 from lake.store import Lake
 
 LEASE_SECONDS = 60.0  # somebody else at work sends what is there

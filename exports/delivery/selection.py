@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 
 from exports.delivery.settings import Layout, Recipient, Send, product_names
+from lake.archive_keys import archive_folder
 from lake.definitions import Definitions, Table
 from lake.reading import scan
 from lake.store import Lake
@@ -108,9 +109,8 @@ def folder(layout: Layout, definitions: Definitions, address: str) -> str:
 
 
 def _archive_folder(table: Table, definitions: Definitions) -> str:
-    first = definitions.mission(table.mission).names.levels[0]
-    descriptor = table.descriptor.removeprefix(f"{table.level}_").replace("_", "-")
-    return table.level if table.level == first else f"{table.level}/{descriptor}"
+    rules, descriptor = definitions.mission(table.mission).names, table.descriptor.removeprefix(f"{table.level}_")
+    return archive_folder(rules, table.level, descriptor)
 
 
 def _by_product(values: Mapping[str, str]) -> pl.Expr:

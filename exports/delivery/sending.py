@@ -13,10 +13,10 @@ from typing import NamedTuple, TypeVar
 
 from exports.delivery.ledger import EVENTS_PER_ENTRY, Ledger
 from exports.delivery.nouns import Event, Parcel
-from exports.delivery.transport import PathError, Transport
-from lake.errors import DamageError, DeliveryError, StorageError
+from lake.errors import DamageError, PathError, StorageError, WayError
 from lake.files import COPY_BYTES, reading
 from lake.storage import Storage
+from lake.ways.transport import Transport
 
 PAUSES = (1.0, 4.0)  # seconds between three tries: enough for a link that stumbles, not for a night to wait long
 FILES_PER_BATCH = 1000  # a manifest of so many files is about a megabyte
@@ -61,7 +61,7 @@ def whole(storage: Storage, parcel: Parcel) -> Iterator[tuple[Path, str]]:
 
 
 def tried(call: Callable[[], Result], pauses: Sequence[float]) -> Result:
-    """What a call to a recipient gives; repeated after each pause if it fails. Raises the last DeliveryError.
+    """What a call to a recipient gives; repeated after each pause if it fails. Raises the last WayError.
 
     What is refused for its path alone is refused the next time, too, so that it is not repeated.
     """
@@ -70,7 +70,7 @@ def tried(call: Callable[[], Result], pauses: Sequence[float]) -> Result:
             return call()
         except PathError:
             raise
-        except DeliveryError:
+        except WayError:
             time.sleep(pause)
     return call()
 
@@ -84,7 +84,7 @@ class Sending:
     ours: bool
 
     def attempt(self, source: Path) -> bool:
-        """Send the file unless it is there already; True if it was sent. Raises DeliveryError."""
+        """Send the file unless it is there already; True if it was sent. Raises WayError."""
         parcel, transport = self.parcel, self.transport
         size = transport.size(parcel.path)
         if size == parcel.bytes and transport.sha256(parcel.path) == parcel.sha256:
@@ -94,9 +94,7 @@ class Sending:
         self.ours = True  # also if the answer is lost
         is_right = transport.put(parcel.path, source, replace=size is not None)
         if not is_right and transport.sha256(parcel.path) != parcel.sha256:
-            raise DeliveryError(
-                f"{parcel.path}: what was read back is not what was sent. Look at the link and the disk."
-            )
+            raise WayError(f"{parcel.path}: what was read back is not what was sent. Look at the link and the disk.")
         return True
 
 

@@ -12,11 +12,11 @@ from typing import Annotated, Literal, cast
 
 from pydantic import AfterValidator, Field, model_validator
 
-from exports.delivery.ways import BUCKET, AnyWay, FolderWay, HttpsWay, S3Way, SftpWay
 from exports.istp.globals import logical_source
 from lake.definitions import Definitions, Table
 from lake.errors import ConfigurationError
-from lake.setting_files import Setting, near, read_setting_file
+from lake.setting_files import OfLake, Setting, near, placed_lake, read_setting_file
+from lake.ways.settings import AnyWay, FolderWay, HttpsWay, S3Way, SftpWay
 
 PLACE = "the settings of delivery"  # as long as nobody says which file they come from
 WAYS = ("folder", "s3", "sftp", "https")
@@ -158,20 +158,13 @@ class Recipient(Setting):
         return self.model_copy(update={name: self.way.placed(folder)})
 
 
-def _lake(root: str) -> str:
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", root) and not BUCKET.fullmatch(root):
-        raise ValueError("is neither a folder nor s3://bucket/prefix of letters, digits and . _ = -; correct it")
-    return root
-
-
-class DeliverySettings(Setting):
+class DeliverySettings(OfLake):
     """All of `delivery.toml`; without one nothing leaves the lake.
 
     lake : the one that the settings are of, a folder or s3://bucket/prefix. From no other one, such as a copy or a
         demonstration, is anything sent by them.
     """
 
-    lake: Annotated[str, Field(min_length=1), AfterValidator(_lake)]
     recipients: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")], Recipient] = Field(default_factory=dict)
     embargo: tuple[Embargo, ...] = ()
     approval: tuple[Approval, ...] = ()
@@ -184,32 +177,8 @@ def read_delivery_settings(path: Path) -> DeliverySettings:
     """
     settings = read_setting_file(path, DeliverySettings, "SWXLAKE_DELIVERY")
     placed = {name: recipient.placed(path.parent) for name, recipient in settings.recipients.items()}
-    in_bucket = settings.lake.startswith("s3:")
-    lake = settings.lake.rstrip("/") if in_bucket else str(path.parent / Path(settings.lake).expanduser())
+    lake = placed_lake(settings, path.parent)
     return settings.model_copy(update={"recipients": placed, "lake": lake})
-
-
-def is_of(settings: DeliverySettings, root: Path | str) -> bool:
-    """Whether the settings are of the lake at this root."""
-    return _root(settings.lake) == _root(root)
-
-
-def _root(root: Path | str) -> str:
-    text = str(root)
-    return text.rstrip("/") if text.startswith("s3:") else str(Path(text).resolve())
-
-
-def other_lake(settings: DeliverySettings, root: Path | str, place: Path | str = PLACE) -> str:
-    """That settings are of another lake than the one at this root; `place` is their file."""
-    return f"{place} (lake): is of the lake {settings.lake}, and this one is {root}"
-
-
-def check_lake(settings: DeliverySettings, root: Path | str, place: Path | str = PLACE) -> None:
-    """Raises ConfigurationError if the settings are of another lake than the one at this root."""
-    if not is_of(settings, root):
-        raise ConfigurationError(
-            f"{other_lake(settings, root, place)}. Work on that one (--root, SWXLAKE_ROOT), or correct the key."
-        )
 
 
 def product_names(definitions: Definitions) -> dict[str, tuple[str, str]]:

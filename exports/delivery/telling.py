@@ -18,8 +18,8 @@ from exports.delivery.catalogue import lists, masters, readmes
 from exports.delivery.ledger import Ledger, changing_batches, standing
 from exports.delivery.manifest import FEED, MANIFESTS, PIECES, changes, changes_of, lines, manifest
 from exports.delivery.settings import Recipient
-from exports.delivery.transport import Transport
-from exports.delivery.ways import HttpsWay
+from lake.ways.settings import HttpsWay
+from lake.ways.transport import Transport
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Post:
 def tell(
     ledger: Ledger, name: str, recipient: Recipient, files: pl.DataFrame, transport: Transport, verify: bool = False
 ) -> None:
-    """Tell a recipient of all batches that it was not told of, and close them. Raises DeliveryError.
+    """Tell a recipient of all batches that it was not told of, and close them. Raises WayError.
 
     verify : also put again what it was told before and is not there any more.
     """

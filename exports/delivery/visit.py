@@ -20,9 +20,9 @@ from exports.delivery.refusal import Judge
 from exports.delivery.sending import Batch, Sending, tried, whole
 from exports.delivery.settings import Recipient
 from exports.delivery.telling import tell
-from exports.delivery.transport import PathError, Transport
-from exports.delivery.ways import open_way
-from lake.errors import DamageError, DeliveryError
+from lake.errors import DamageError, PathError, WayError
+from lake.ways.settings import open_way
+from lake.ways.transport import Transport
 
 FAILURES = 2  # files in a row that a recipient does not take, after which it is left for the next run
 REFUSALS = 20  # paths in a row that are refused each by itself, after which it is no longer about paths
@@ -58,9 +58,9 @@ class Visit:
     def run(self, verify: bool) -> AtRecipient:
         """Do it all. What goes wrong at the recipient is in the outcome; StorageError of the lake is raised."""
         try:
-            with open_way(self.name, self.recipient.way) as transport:
+            with open_way(f"recipient {self.name}", self.recipient.way) as transport:
                 self._at(transport, verify)
-        except DeliveryError as error:
+        except WayError as error:
             self.outcome.problems.append(self._line(error))
             self._note_attempt(error)
         self._conclude(self._plan())
@@ -89,7 +89,7 @@ class Visit:
         batch, self.refusals = Batch(self.ledger, self.name), 0
         try:
             yield batch
-        except DeliveryError as error:
+        except WayError as error:
             lines.append(self._line(error, words))
         finally:
             batch.flush()
@@ -107,7 +107,7 @@ class Visit:
                 self.outcome.problems.append(f"recipient {self.name}: {receipt.name}: {wrong}")
 
     def _verify(self, transport: Transport, batch: Batch) -> None:
-        """Read back all that the recipient has and did not reject. Raises DeliveryError if it cannot be asked."""
+        """Read back all that the recipient has and did not reject. Raises WayError if it cannot be asked."""
         held = self._stands().filter("held", pl.col("event") != "rejected")
         for row in _rows(held):
             wrong = self._wrong(transport, row)
@@ -148,8 +148,8 @@ class Visit:
                 self.outcome.problems.append(self._line(error))
 
     def _send(self, transport: Transport, batch: Batch) -> None:
-        """Send what waits. Raises DeliveryError if the recipient does not take several files in a row."""
-        failures: list[DeliveryError] = []
+        """Send what waits. Raises WayError if the recipient does not take several files in a row."""
+        failures: list[WayError] = []
         for row in _rows(self._told_of_gone(self._plan().queue)):
             parcel = parcel_in(row)
             sending = Sending(transport, parcel, row["ours"])
@@ -166,7 +166,7 @@ class Visit:
                 batch.add(self._failed(sending, error))
                 self._refused(error)
                 self.outcome.problems.append(self._line(error))
-            except DeliveryError as error:
+            except WayError as error:
                 batch.add(self._failed(sending, error))
                 failures.append(error)
                 if len(failures) == FAILURES:
@@ -179,7 +179,7 @@ class Visit:
         if self.refusals == REFUSALS:
             raise error
 
-    def _tell_of(self, failures: list[DeliveryError]) -> None:
+    def _tell_of(self, failures: list[WayError]) -> None:
         """Make problems of failures after which the visit went on; none is left."""
         self.outcome.problems += [self._line(error) for error in failures]
         failures.clear()
@@ -220,7 +220,7 @@ class Visit:
         now, detail = self.ledger.now, "" if is_new else "was there already"
         return Event(parcel, "delivered", now, now, now, detail, md5)
 
-    def _failed(self, sending: Sending, error: DeliveryError) -> Event:
+    def _failed(self, sending: Sending, error: WayError) -> Event:
         return self._event(sending.parcel, "failed" if sending.ours else "blocked", str(error))
 
     def _stands(self) -> pl.DataFrame:
@@ -246,13 +246,13 @@ class Visit:
     def _event(self, parcel: Parcel, event: EventName, detail: str = "") -> Event:
         return Event(parcel, event, self.ledger.now, detail=detail)
 
-    def _note_attempt(self, error: DeliveryError) -> None:
+    def _note_attempt(self, error: WayError) -> None:
         """Note in the ledger that it was tried: at the first file that waits, not at each."""
         for row in _rows(self._plan().queue.head(1)):
             with self._step([]) as batch:
                 batch.add(self._event(parcel_in(row), "blocked", str(error)))
 
-    def _line(self, error: DeliveryError, words: str = "") -> str:
+    def _line(self, error: WayError, words: str = "") -> str:
         """A problem with the recipient's name, and what it means in words."""
         start = f"recipient {self.name}: "
         return start + words + str(error).removeprefix(start)

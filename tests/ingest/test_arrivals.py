@@ -56,6 +56,11 @@ def test_places_count_on_from_landing_to_landing(lake: Lake) -> None:
     }
 
 
+def test_an_entry_tells_where_its_receipts_lie_as_far_as_that_is_known(lake: Lake) -> None:
+    Arrivals(lake).record(["a", "b"], {"a": "raw/padre/meddea/2024-09-16/a.json", "c": "raw/padre/sharp/x/c.json"})
+    assert Journal(lake).entries("arrivals")["00000001"]["folders"] == ["padre/meddea/2024-09-16", ""]
+
+
 def test_what_another_process_has_recorded_in_the_meantime_keeps_its_place(lake: Lake) -> None:
     one, other = Arrivals(lake), Arrivals(lake)
     one.record(["a"])

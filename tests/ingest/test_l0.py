@@ -14,7 +14,7 @@ import pytest
 
 from ingest.ccsds import scan_packets
 from ingest.intake import Intake
-from ingest.l0 import contradicted
+from ingest.packet_types import contradicted
 from ingest.transport import forms as transport
 from lake.ledger import read_ops
 from lake.store import Lake

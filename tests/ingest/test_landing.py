@@ -320,7 +320,7 @@ print(len(result.new)); print(*result.unreadable, sep="\\n")
 def test_files_that_may_not_be_read_are_reported_and_the_others_taken(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     for parent in tmp_path.parents[:3]:
-        parent.chmod(0o755)
+        parent.chmod(parent.stat().st_mode | 0o055)  # nobody has to get there
     inbox, locked, root = tmp_path / "inbox", tmp_path / "locked", tmp_path / "lake"
     secret, _ = drop(inbox, PHOTON_FILE, PACKETS), drop(inbox, MIXED_FILE, PACKETS)
     hidden = drop(locked, MIXED_FILE, PACKETS)

@@ -17,11 +17,11 @@ from exports.delivery import ledger, visit
 from exports.delivery.approvals import withdraw
 from exports.delivery.nouns import Delivered
 from exports.delivery.settings import DeliverySettings
-from exports.delivery.transport import Transport
-from exports.delivery.ways import AnyWay, open_way
 from lake import tables
 from lake.ledger import read_ops
 from lake.store import Journal, Lake
+from lake.ways.settings import AnyWay, open_way
+from lake.ways.transport import Transport
 from tests.exports.delivery.stage import (
     BOX,
     DAYS,
@@ -102,7 +102,7 @@ def wanted(folder: Path) -> DeliverySettings:
 def mortal_run(lake: Lake, folder: Path, life: Life, monkeypatch: pytest.MonkeyPatch) -> Delivered:
     @contextmanager
     def opened(recipient: str, way: AnyWay) -> Iterator[Transport]:
-        with open_way(recipient, way) as transport:
+        with open_way(f"recipient {recipient}", way) as transport:
             yield Mortal(transport, life)
 
     mortal = Lake(lake.root, lake.definitions)

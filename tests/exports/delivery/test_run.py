@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from exports.delivery.settings import DeliverySettings
-from exports.delivery.ways import FolderWay
 from lake.errors import ConfigurationError, StorageError
 from lake.ledger import read_ops
 from lake.store import Lake
 from lake.tables import append_ops
+from lake.ways.settings import FolderWay
 from tests.exports.delivery.stage import (
     BOX,
     DAYS,

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from exports.delivery.settings import DeliverySettings, check_delivery_settings, is_of, read_delivery_settings
-from exports.delivery.ways import FolderWay, HttpsWay, S3Way, SftpWay, Way
+from exports.delivery.settings import DeliverySettings, check_delivery_settings, read_delivery_settings
 from lake.config import CHECKOUT
 from lake.definition_files import read_definitions
 from lake.definitions import Definitions
 from lake.errors import ConfigurationError
+from lake.setting_files import is_of
+from lake.ways.settings import FolderWay, HttpsWay, S3Way, SftpWay, Way
 from tests.exports.delivery.stage import write_definitions
 
 EXAMPLE = CHECKOUT / "docs" / "delivery.example.toml"

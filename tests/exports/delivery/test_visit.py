@@ -15,10 +15,10 @@ import pytest
 from exports.delivery import visit
 from exports.delivery.approvals import withdraw
 from exports.delivery.nouns import AtRecipient
-from exports.delivery.transport import PathError, Transport
-from exports.delivery.ways import AnyWay, open_way
-from lake.errors import DeliveryError
+from lake.errors import PathError, WayError
 from lake.store import Lake
+from lake.ways.settings import AnyWay, open_way
+from lake.ways.transport import Transport
 from tests.exports.delivery.stage import (
     BOX,
     DAYS,
@@ -79,14 +79,14 @@ class Stumbling:
         self.failing[path] -= 1
         if self.late:
             self.inner.put(path, source, replace)
-        raise DeliveryError(f"{path}: connection reset")
+        raise WayError(f"{path}: connection reset")
 
     def read(self, path: str) -> bytes | None:
         return self.inner.read(path)
 
     def names(self, folder: str) -> list[str]:
         if not self.lists:
-            raise DeliveryError("AccessDenied")
+            raise WayError("AccessDenied")
         return self.inner.names(folder)
 
     def remove(self, path: str) -> None:
@@ -110,7 +110,7 @@ def visited(
 ) -> AtRecipient:
     @contextmanager
     def opened(recipient: str, way: AnyWay) -> Iterator[Transport]:
-        with open_way(recipient, way) as stumbling.inner:
+        with open_way(f"recipient {recipient}", way) as stumbling.inner:
             yield stumbling
 
     monkeypatch.setattr(visit, "open_way", opened)
