@@ -30,6 +30,14 @@ from swxlake.doctor_watch import examine_channels, examine_limits, examine_orbit
 from swxlake.outcome import Outcome
 
 FREE_BYTES = 1 << 30
+OTHERS = (  # those that have to do with somebody else, each by settings of its own
+    examine_receive,
+    examine_contacts,
+    examine_alerts,
+    examine_delivery,
+    examine_forward,
+    examine_backup,
+)
 PACKAGES = ("pyarrow", "duckdb", "polars", "deltalake", "cdflib", "great-expectations", "numpy", "scipy")
 
 
@@ -59,14 +67,7 @@ def examine(lake: Lake) -> Outcome:
             outcome.facts[name] = "not well"
             outcome.problems.append(f"{name}: {error}")
     outcome.notes += unheard_alarms(lake.definitions)
-    for examine_others in (
-        examine_receive,
-        examine_contacts,
-        examine_alerts,
-        examine_delivery,
-        examine_forward,
-        examine_backup,
-    ):
+    for examine_others in OTHERS:
         outcome.include(examine_others(lake))
     return outcome
 

@@ -25,8 +25,9 @@ class Cursors:
         """Where a client has come to; None if it never was here."""
         content = self.state.read(client)
         arrival, number = content.get("arrival"), content.get("number")
-        known = isinstance(arrival, int) and isinstance(number, int)
-        return Cursor(arrival, number) if known else None  # type: ignore[arg-type]
+        if isinstance(arrival, int) and isinstance(number, int):
+            return Cursor(arrival, number)
+        return None
 
     def write(self, client: str, cursor: Cursor) -> None:
         """Note where a client has come to. Raises StorageError, also if the lake is gone."""

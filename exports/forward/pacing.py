@@ -8,10 +8,9 @@ the count begins anew, and a packet without a time goes with the one before it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from lake.clock import NS
-from lake.packet_log import LoggedPacket
 
 Speed = float | None  # seconds of data in a second; None: as fast as possible
 FULL = "full"
@@ -49,15 +48,3 @@ class Pace:
         self._last = epoch_tt2000
         epoch, at = self._began
         return max(0.0, at + (epoch_tt2000 - epoch) / NS / self.speed - now)
-
-
-def paced(
-    packets: Iterator[LoggedPacket], speed: Speed, wait: Callable[[float], bool | None] = time.sleep
-) -> Iterator[LoggedPacket]:
-    """The same packets, each when it is due. They end early if `wait` (such as Event.wait) says True."""
-    pace = Pace(speed)
-    for packet in packets:
-        delay = pace.delay(packet.epoch_tt2000)
-        if delay and wait(delay):
-            return
-        yield packet

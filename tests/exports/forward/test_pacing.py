@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from exports.forward.pacing import Pace, paced, parse_speed
+from exports.forward.batching import batches
+from exports.forward.pacing import Pace, parse_speed
+from exports.forward.settings import Limits
 from lake.clock import NS
 from lake.packet_log import Cursor, LoggedPacket
 
@@ -56,9 +58,11 @@ def test_who_is_late_does_not_fall_behind_more() -> None:
 def test_waiting_can_be_ended() -> None:
     packets = [replace(PACKET, epoch_tt2000=second * NS) for second in (0, 0, 5, 6)]
     asked: list[float] = []
-    assert len(list(paced(iter(packets), 1, lambda seconds: asked.append(seconds) or True))) == 2
+    given = batches(
+        iter(packets), "near", Limits(100, 1000), speed=1, wait=lambda seconds: asked.append(seconds) or True
+    )
+    assert [len(batch.packets) for batch in given] == [2]
     assert asked == [pytest.approx(5, abs=0.5)]
-    assert len(list(paced(iter(packets), None))) == 4
 
 
 @pytest.mark.parametrize(("text", "speed"), [("1", 1.0), (10, 10.0), ("2.5x", 2.5), ("full", None)])
