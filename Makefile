@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo nightly receive contacts levels check alerts gaps report export deliver forward backup datasets sql status doctor rebuild fsck maintain test torture lint format bench docs clean distclean
+.PHONY: help setup demo nightly receive contacts levels check alerts gaps report export deliver forward backup datasets site monitor hapi notebook sql status doctor rebuild fsck maintain test torture lint format bench screenshots docs clean distclean
 
 ##@ Begin
 help: ## List the targets
@@ -50,10 +50,11 @@ demo: setup ## Simulate a PADRE day and half an hour of HERMES, run the night on
 	@printf '\nMade: a lake in demo/lakehouse, with raw files, tables and these CDF files:\n'
 	@find demo/lakehouse/exports -name '*.cdf' | sort | sed 's/^/  /'
 	@printf '\nTry next:\n'
-	@printf '  %s sql --root demo/lakehouse --file sql/queries/live_time_per_hour.sql\n' $(SWXLAKE)
+	@printf '  open demo/lakehouse/site/index.html in a browser, or make monitor ROOT=demo/lakehouse to zoom in\n'
+	@printf '  %s sql --root demo/lakehouse --file sql/queries/flare_candidates.sql\n' $(SWXLAKE)
 	@printf '  %s sql --root demo/lakehouse --file sql/queries/solar_wind_per_minute.sql\n' $(SWXLAKE)
 	@printf '  %s describe hermes.eea_l2_moments@2026-08-01 --root demo/lakehouse\n' $(SWXLAKE)
-	@printf '  %s status --root demo/lakehouse\n' $(SWXLAKE)
+	@printf '  make notebook, and open a_flare_in_meddea.py\n'
 
 ##@ Operate
 nightly: setup ## Ingest, transform, check and export whatever is new (INBOX=folder)
@@ -95,6 +96,19 @@ backup: setup ## Copy what is new in the lake to the places of backup.toml
 datasets: setup ## Write masters, skeletons and SPASE records of all datasets to datasets/
 	$(SWXLAKE) datasets --out datasets $(ARGS)
 
+site: setup ## Draw quick looks and write the status site, where they changed, to site/ below the lake
+	$(SWXLAKE) quicklook $(ROOT_OPTION)
+	$(SWXLAKE) site $(ROOT_OPTION) $(ARGS)
+
+monitor: setup ## Serve the site on this machine, with channels that zoom to raw rows
+	$(SWXLAKE) monitor serve $(ROOT_OPTION) $(ARGS)
+
+hapi: setup ## Serve the products' tables on this machine by HAPI
+	$(SWXLAKE) hapi serve $(ROOT_OPTION) $(ARGS)
+
+notebook: setup ## Open the notebooks in a browser
+	$(if $(ROOT),SWXLAKE_ROOT="$(if $(findstring ://,$(ROOT)),$(ROOT),$(abspath $(ROOT)))") $(BIN)/marimo edit notebooks --skip-update-check --no-sandbox $(ARGS)
+
 sql: setup ## Query the lake (QUERY="SELECT ..."), or open a shell
 	$(SWXLAKE) sql $(if $(QUERY),"$$QUERY") $(ROOT_OPTION) $(ARGS)
 
@@ -133,6 +147,9 @@ format: setup ## Format the code
 
 bench: setup ## Measure decoding, ingest and a quiet night; writes docs/benchmarks.md
 	$(BIN)/python -m bench
+
+screenshots: setup ## Make the pictures of the site in docs/screenshots anew, with Chromium
+	$(BIN)/python -m bench.screenshots
 
 docs: setup ## Write the generated pages of docs/reference anew
 	$(BIN)/python -m swxlake.reference

@@ -11,13 +11,16 @@ from bench import (
     anomalies,
     cdf,
     decode,
+    envelopes,
     forward,
+    hapi,
     hermes,
     ingest,
     landing,
     planning,
     quality,
     quiet_night,
+    site,
     workers,
     xtce,
 )
@@ -125,6 +128,27 @@ clients. Target: p99 below 50 ms beside a client that reads a byte a second.
 
 {forward}
 
+## A zoom over a channel of 100 million rows
+
+A component of the field at 10 Hz over 116 days, about 2,000 points asked for: CPU time of the first question of a
+service and of later ones, against the same buckets made by a scan of the rows by DuckDB. Target: below 300 ms.
+
+{envelopes}
+
+## The status site of two missions over a year
+
+Pages are files; only those whose facts changed are written. Targets: first build below 60 s of CPU, front page below
+300 kB.
+
+{site}
+
+## A day of 10 Hz vectors by HAPI
+
+The server in a process of its own, against rows made one by one and against polars' own writer with the day in memory.
+Targets: 50 MB of binary per CPU s, below 200 MB of memory.
+
+{hapi}
+
 ## The real EEA file to level 1
 
 {level_1}
@@ -172,6 +196,9 @@ def main() -> None:
         cdf=cdf.table(cdf.run() + cdf.run_large()),
         landing=landing.table()[0],
         forward=forward.table(*forward.run()),
+        envelopes=envelopes.table(*envelopes.run()),
+        site=site.table(site.run(365)),
+        hapi=hapi.table(hapi.measure(3)),
         level_1=_level_1(),
     )
     PAGE.write_text(text)

@@ -34,7 +34,8 @@ from lake.definitions import Table
 from lake.labels import Labels
 from lake.ledger import Contents, file_list, l0_definition, read_contents
 from lake.margins import Seen, rows_about
-from lake.reading import arrow_schema, open_table, table_id
+from lake.reading import arrow_schema, files_by_day, open_table, table_id
+from lake.snapshots import Snapshot
 from lake.store import Lake, iso_day
 from lake.tables import append_ops, replace_day
 from transforms.plan import Planner, Step, Wish, as_json, built_tables, plan_all
@@ -70,6 +71,14 @@ def make_lake(root: Path, number: int) -> Lake:
     _append_by_night(lake, "contents", _contents(lake, days))
     _append_by_night(lake, "runs", _runs(lake))
     return lake
+
+
+def add_day(lake: Lake, day: date) -> None:
+    """One more day in a lake of `make_lake`, with everything up to date."""
+    for table in lake.definitions.tables.values():
+        _commit(lake, table, next(Path(lake.table_uri(table)).rglob("*.parquet")), [day])
+    append_ops(lake, "contents", _contents(lake, [day]))
+    append_ops(lake, "runs", _runs(lake))
 
 
 def _fill(lake: Lake, table: Table, days: Sequence[date]) -> None:
@@ -132,13 +141,23 @@ def _runs(lake: Lake) -> list[dict[str, Any]]:
     for table in built_tables(lake):
         found = contents.tables[table.address]
         _see_margins(contents, planner.labels(table), sorted(found.files))
-        for step in planner.steps(Wish(table)):
+        steps = list(planner.steps(Wish(table)))
+        # A table that sees days of its input after its own has days before the first of these.
+        _fill_more(lake, found, [step.day for step in steps if step.day not in found.files])
+        for step in steps:
             content = contents.known[step.key] = _sha256(str(step))
             written = {"content": content, "files": file_list(found.files[step.day]), "table_id": found.table_id}
             contents.runs[step.key] = _run(step) | written
             rows.append(contents.runs[step.key])
     append_ops(lake, "margins", rows_about(contents, _run_id(LAST_DAY)))
     return sorted(rows, key=lambda row: str(row["run_id"]))
+
+
+def _fill_more(lake: Lake, found: Snapshot, days: Sequence[date]) -> None:
+    """Give a table a file for each of these days too."""
+    root = Path(lake.table_uri(found.table))
+    _commit(lake, found.table, next(root.rglob("*.parquet")), days)
+    found.files |= files_by_day(open_table(lake, found.table))
 
 
 def _see_margins(contents: Contents, labels: Labels, days: Sequence[date]) -> None:

@@ -73,6 +73,24 @@ def open_catalog(lake: Lake) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def attach_as_it_is(lake: Lake, memory_mb: int, threads: int) -> duckdb.DuckDBPyConnection:
+    """A connection to the catalog as it stands, for services: nothing is written, nothing outside of the lake is read.
+
+    Only a lake in a folder can be fenced in by DuckDB; one in a bucket is guarded by the rights of its reader.
+    Raises StorageError if it cannot be read.
+    """
+    connection = _connected(lake)
+    connection.execute(SESSION)
+    connection.execute(f"SET memory_limit='{int(memory_mb)}MB'; SET threads={int(threads)}; SET temp_directory=''")
+    with lake.storage.local(CATALOG) as path, _duckdb_errors(path):
+        _attach(connection, path)
+    if isinstance(lake.root, Path):
+        connection.execute(f"SET allowed_directories=['{_quoted(str(lake.root))}/']")
+        connection.execute("SET enable_external_access=false")
+    connection.execute("SET lock_configuration=true")
+    return connection
+
+
 def _attach_newest(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
     refresh(lake)
     with lake.storage.local(CATALOG) as path:
@@ -154,7 +172,8 @@ def _signature(lake: Lake) -> str:
     tables = [(t.address, t.model_dump_json(), _version(lake, t)) for t in _tables(lake)]
     calibrations = [(str(c.path), c.sha256) for _, instrument in _instruments(lake) for c in instrument.calibrations]
     views = [(path.name, path.read_text()) for path in sorted(SQL_VIEWS.glob("*.sql"))]
-    return fingerprint(str(lake.root), tables, calibrations, views)
+    missions = [str(row) for row in _mission_rows(lake)]
+    return fingerprint(str(lake.root), tables, calibrations, views, missions)
 
 
 def _version(lake: Lake, table: Table) -> str:
@@ -178,6 +197,7 @@ def _build(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
         if partitioned(table):
             days += [(table.address, day, file_list(names)) for day, names in files_by_day(delta).items()]
     _create_days(connection, days)
+    _create_missions(connection, lake)
     for mission, instrument in _instruments(lake):
         for name in sorted({c.name for c in instrument.calibrations}):
             _create_calibration(connection, mission, instrument, name)
@@ -204,6 +224,20 @@ def _create_days(connection: duckdb.DuckDBPyConnection, days: list[tuple[str, da
     """The table `ops.table_days`: which files each table-day has now, by which ops.runs tells the run that counts."""
     rows = pl.DataFrame(days, {"table_name": pl.String, "day": pl.Date, "files": pl.String}, orient="row")
     _create_table(connection, "ops.table_days", rows, "Parquet files of each table-day, as JSON: one row to a day")
+
+
+def _mission_rows(lake: Lake) -> list[tuple[str, str, float, date, date]]:
+    missions = lake.definitions.missions
+    return [(m.name, m.title, m.late_after_hours, m.valid_time.start, m.valid_time.stop) for m in missions]
+
+
+def _create_missions(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
+    """The table `ops.missions`: what a definition says of its mission, for queries that judge by it."""
+    words, days = ("mission", "title"), ("valid_from", "valid_to")
+    types = {**dict.fromkeys(words, pl.String), "late_after_hours": pl.Float64, **dict.fromkeys(days, pl.Date)}
+    rows = pl.DataFrame(_mission_rows(lake), types, orient="row")
+    comment = "Missions: valid days of their data, half-open, and after how many hours a raw file is late; one row each"
+    _create_table(connection, "ops.missions", rows, comment)
 
 
 def _create_view(connection: duckdb.DuckDBPyConnection, table: Table, delta: DeltaTable | None) -> None:

@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     contacts : the file that says when passes are planned; without one no pass is accounted for.
     forward : the file that says who gets packets as they arrive; without one nobody does.
     backup : the file that says where copies of the lake are kept; without one there are none.
+    site : whether the night also draws quick looks and writes the status site.
     health : a folder for the heartbeats and metrics of services; without one they write none.
     skteditor : the folder of SPDF's own checker (SKTEditor, Java), which then judges every product as well.
     """
@@ -56,6 +57,7 @@ class Settings(BaseSettings):
     contacts: Path | None = Field(default_factory=lambda: _here("contacts.toml"))
     forward: Path | None = Field(default_factory=lambda: _here("forward.toml"))
     backup: Path | None = Field(default_factory=lambda: _here("backup.toml"))
+    site: bool = True
     health: Path | None = None
     skteditor: Path | None = None
 

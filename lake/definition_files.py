@@ -17,6 +17,8 @@ from lake.definition_calibrations import read_calibrations
 from lake.definition_clocks import clock_of, read_clocks
 from lake.definition_order import in_order, read_names
 from lake.definition_packets import check_packet, read_packets
+from lake.definition_quicklooks import FILE as QUICKLOOK_FILE
+from lake.definition_quicklooks import read_quicklooks, read_summary
 from lake.definition_records import check_records, read_records
 from lake.definition_rules import check_expectations, check_orbits
 from lake.definition_tables import SHARED_COLUMNS, Entries, TableReader
@@ -58,7 +60,9 @@ def _read_mission(folder: Path, shared: dict[str, Column], flags: tuple[Flag, ..
     instruments: list[Instrument] = []
     for below in folders:
         instruments.append(_read_instrument(below, folder.name, shared, flags, instruments))
-    mission = build_at(Mission, {**values, "names": names, "instruments": instruments}, file, ())
+    summary = read_summary(folder / QUICKLOOK_FILE, instruments)
+    values |= {"names": names, "instruments": instruments, "summary": summary}
+    mission = build_at(Mission, values, file, ())
     check_orbits(folder, mission)
     return mission
 
@@ -97,6 +101,7 @@ def _read_instrument(
     values["tables"] = reader.read()
     values["products"] = _read_products(folder / "cdf.yaml", values["tables"])
     own = {table.name: table for table in values["tables"]}
+    values["quicklooks"] = read_quicklooks(folder / QUICKLOOK_FILE, own)
     values["limits"] = _limits(folder, own, values["calibrations"], trees)
     values["channels"] = read_channels(folder / "channels.csv", own)
     instrument = build_at(Instrument, values, file, ())

@@ -19,6 +19,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from lake.errors import CalibrationError, DefinitionError
 from lake.names import NameRules
 from lake.packet_definitions import Clock, ColumnType, Name, Noun, Packet
+from lake.quicklook_definitions import Quicklook, SummaryPanel
 from lake.source_definitions import Records, Transport
 from lake.watch_definitions import Channel, Limit, TableRule, Watch
 
@@ -137,9 +138,7 @@ class Axis(Noun):
         if self.cells:
             return self.cells
         if self.column is not None:
-            raise DefinitionError(
-                f"axis {self.name}: its values depend on the day. Ask Definitions.on_day for the table."
-            )
+            raise DefinitionError(f"axis {self.name}: its values depend on the day. Ask Definitions.on_day.")
         first, step = self.first or 0.0, 1.0 if self.step is None else self.step
         return tuple(first + step * i for i in range(self.size))
 
@@ -357,6 +356,7 @@ class Instrument(Noun):
     limits: tuple[Limit, ...] = ()
     channels: tuple[Channel, ...] = ()
     products: tuple[Product, ...] = ()
+    quicklooks: tuple[Quicklook, ...] = ()
     unknowns: tuple[str, ...] = ()
     assumed: dict[str, str] = Field(default_factory=dict)
     cdf: GlobalAttributes = Field(default_factory=dict)
@@ -367,8 +367,7 @@ class Instrument(Noun):
             raise ValueError("status is assumed without a reason; write status_reason")
         if both := {packet.name for packet in self.packets} & {records.name for records in self.records}:
             raise ValueError(f"{min(both)} is both a packet and a type of record; rename one")
-        unknown = sorted(set(self.assumed) - {c.stem for c in self.calibrations})
-        if unknown:
+        if unknown := sorted(set(self.assumed) - {c.stem for c in self.calibrations}):
             raise ValueError(f"assumed names {', '.join(unknown)}, no file in calibration/; correct the name")
         return self
 
@@ -403,17 +402,20 @@ class Instrument(Noun):
 class Mission(Noun):
     """A mission: valid time of its data, length of its orbit, file names, instruments and global CDF attributes.
 
-    `formats` are those that its products are published in; each starts from the CDF.
+    `formats` are those that its products are published in; each starts from the CDF. A raw file is late if it arrives
+    later than `late_after_hours` after the end of the day in its name.
     """
 
     name: Name
     title: str
     valid_time: ValidTime
     orbit_seconds: float | None = Field(default=None, gt=0)
+    late_after_hours: float = Field(default=72.0, gt=0)
     names: NameRules
     cdf: GlobalAttributes = Field(default_factory=dict)
     formats: tuple[Literal["cdf", "fits"], ...] = ("cdf",)
     instruments: tuple[Instrument, ...] = ()
+    summary: tuple[SummaryPanel, ...] = ()
 
     def instrument(self, name: str) -> Instrument:
         """The instrument of that name; KeyError if there is none."""

@@ -15,6 +15,9 @@ SwxlakeError
     StorageError            a file or folder cannot be read or written           exit 1
         DamageError         archived bytes are missing or have changed           file left out
         UnreadableFileError a raw file of the packet log (lake.packet_log)       passed over
+    QueryError              a question to the lake is not answered               refused
+        LimitError          it would take too long, too much memory or too many rows
+            TimeLimitError  it took longer than it may
     ExportError             a product cannot be made or did not validate         day refused
     WayError           a recipient cannot be reached, or refuses            sent again later
         PathError           it refuses one path alone (lake.ways.transport)
@@ -77,6 +80,18 @@ class StorageError(SwxlakeError):
 
 class DamageError(StorageError):
     """The archived bytes of a raw file are missing, cannot be read, or have changed."""
+
+
+class QueryError(SwxlakeError):
+    """A question to the lake that cannot be answered."""
+
+
+class LimitError(QueryError):
+    """A question whose answer would take more time, memory or rows than its asker may have."""
+
+
+class TimeLimitError(LimitError):
+    """A question that was ended since it took longer than its asker may have."""
 
 
 class ExportError(SwxlakeError):

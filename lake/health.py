@@ -64,8 +64,8 @@ class Health:
             "started_at": f"{self.started_at:{FORM}}",
             "pid": os.getpid(),
         }
-        _write(self.folder / f"{self.service}.json", json.dumps(text).encode() + b"\n")
-        _write(self.folder / f"{self.service}.prom", self.exposition())
+        replace_file(self.folder / f"{self.service}.json", json.dumps(text).encode() + b"\n")
+        replace_file(self.folder / f"{self.service}.prom", self.exposition())
 
     def stop(self, now: datetime | None = None) -> None:
         """Say that the service ends as it should, so that nobody takes its silence for a fault.
@@ -83,7 +83,7 @@ class Health:
         return generate_latest(self.registry)
 
 
-def _write(path: Path, text: bytes) -> None:
+def replace_file(path: Path, text: bytes) -> None:
     """Replace a file. It need not survive a power loss, so it is not waited for."""
     with writing(path), temporary(path) as (part, file):
         file.write(text)

@@ -7,6 +7,7 @@ Nothing is ever forked: delta-rs and polars run threads, and a forked copy of a 
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -248,12 +249,28 @@ def _client(address: str) -> Any:
         ) from None
     try:
         _knock(address)
-        return Client(address, timeout=ANSWER_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
+        with _nothing_collected():
+            return Client(address, timeout=ANSWER_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"Dask at {address}: no scheduler answers ({_words(error)}). "
             "Start `dask scheduler` and `dask worker`, or correct --dask or SWXLAKE_DASK, such as tcp://host:8786."
         ) from None
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """No garbage is collected in the block. A client that was given up is closed by being collected; if that happens
+    while another one starts its loop, both want the same lock, and wait for ever.
+    """
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _knock(address: str) -> None:

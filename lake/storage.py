@@ -82,6 +82,10 @@ class Storage(Protocol):
         `sync_all`; the files are used up, and keep their rights.
         """
 
+    def publish(self, key: str, body: bytes, kind: str) -> None:
+        """Write an object of media type `kind` in place of what is there, for browsers. It may be lost with the power:
+        what is published is made from what is not."""
+
     def remove(self, key: str) -> None:
         """Remove an object, if it is there."""
 
@@ -210,6 +214,15 @@ class Folder:
             for folder in folders:
                 sync(folder)
         return new
+
+    def publish(self, key: str, body: bytes, kind: str) -> None:
+        """Write beside the file and rename, without waiting for the disk; the name's suffix tells its type."""
+        target = self.root / key
+        with writing(target), temporary(target) as (path, file):
+            file.write(body)
+            file.flush()
+            path.chmod(0o644)
+            path.replace(target)
 
     def _is_ours(self, source: Path) -> bool:
         """True for files in `scratch`: nobody else writes to them, so they need not be copied."""

@@ -343,6 +343,11 @@ class Bucket:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(lambda one: self.put_new(*one), objects))
 
+    def publish(self, key: str, body: bytes, kind: str) -> None:
+        """Write an object with its media type."""
+        facts = self._named(key) | self.written_with()
+        self._asked(key, lambda: self.client.put_object(**facts, Body=body, ContentType=kind))
+
     def remove(self, key: str) -> None:
         """Remove an object, if it is there."""
         self._asked(key, lambda: self.client.delete_object(**self._named(key)))

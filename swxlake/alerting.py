@@ -21,7 +21,8 @@ from quality.alerts.run import Alerted, update_alerts
 from quality.alerts.standing import CHECKS
 from quality.notices.outbox import Sent, send, try_channel
 from quality.notices.settings import AlertSettings, check, read_alert_settings
-from swxlake.outcome import Outcome, printable
+from swxlake.outcome import Outcome
+from swxlake.sql_output import printable
 
 SHOWN = 20  # anomalies of one alert, and events of one round; the tables have them all
 

@@ -16,7 +16,8 @@ from quality.checks import table_day_rules
 from quality.rows import BrokenRow, broken_rows, place_to_look
 from quality.rules import Rule
 from swxlake.cli_options import similar
-from swxlake.outcome import Outcome, printable
+from swxlake.outcome import Outcome
+from swxlake.sql_output import printable
 
 
 def list_broken_rows(lake: Lake, table: Table, day: date, limit: int, name: str | None = None) -> Outcome:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,7 +26,7 @@ from swxlake.outcome import Outcome
 if TYPE_CHECKING:
     from swxlake.night import Crew
 
-OURS = ("swxlake", "lake", "ingest", "transforms", "quality", "exports", "simulate")
+OURS = ("swxlake", "lake", "ingest", "transforms", "quality", "exports", "monitor", "simulate")
 
 Root = Annotated[
     str | None,
@@ -45,6 +46,11 @@ Dask = Annotated[
     str | None,
     typer.Option("--dask", metavar="ADDRESS", help="Dask scheduler whose workers do it; default $SWXLAKE_DASK."),
 ]
+
+Host = Annotated[str, typer.Option("--host", help="Address to listen on; another than this machine's own needs TLS.")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 is one that is free.")]
+Certificate = Annotated[Path | None, typer.Option("--certificate", help="Certificate for TLS, in PEM format.")]
+Key = Annotated[Path | None, typer.Option("--key", help="Key of the certificate, in PEM format.")]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -32,18 +33,21 @@ def sql(  # noqa: PLR0913, PLR0917  each parameter is an option
 ) -> None:
     """Run one SQL query over all tables, or open a shell with history and completion."""
     from lake.catalog import open_catalog  # noqa: PLC0415
-    from swxlake.shell import history_of, run_shell  # noqa: PLC0415
+    from swxlake.shell import history_of, run_script, run_shell  # noqa: PLC0415
     from swxlake.sql_output import run_query, write_result  # noqa: PLC0415
 
     if query is not None and file is not None:
         raise ConfigurationError("a query and --file exclude each other. Give one of them.")
     lake = (open_session if as_of is None else open_lake)(root, verbose).lake
     with open_catalog(lake if as_of is None else _as_of(lake, as_of)) as connection:
-        text = _read_query(file) if file else query
-        if text is None:
+        text, form = _read_query(file) if file else query, Format.JSON if json else form
+        piped = sys.stdin.read() if text is None and not sys.stdin.isatty() else None
+        if piped is not None and output is None:
+            run_script(connection, piped, form)
+        elif (text := text or piped) is None:
             run_shell(connection, history_of(lake))
         elif (relation := run_query(connection, text)) is not None:
-            write_result(relation, Format.JSON if json else form, output)
+            write_result(relation, form, output)
 
 
 def _as_of(lake: Lake, text: str) -> Lake:

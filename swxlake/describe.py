@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from datetime import date
+from math import prod
 from typing import Any
 
 import polars as pl
@@ -65,7 +66,7 @@ def describe_table(lake: Lake, table: Table) -> Outcome:
         facts["records"] = f"{table.mission}/{table.instrument}/{table.records}"
     if table.calibrations:
         facts["calibrations"] = [*table.calibrations, *table.optional_calibrations]
-    facts |= _margins(table) | _doubts(lake, table)
+    facts |= _arrays(table) | _margins(table) | _doubts(lake, table)
     columns = [
         {
             "column": column.name,
@@ -89,6 +90,21 @@ def _watched(lake: Lake, table: Table) -> dict[str, list[dict[str, Any]]]:
     instrument = lake.definitions.instrument(table)
     rows = {"limits": limit_rows(instrument, table), "channels": channel_rows(instrument, table)}
     return {**rows, "rules": rule_rows(table)}
+
+
+def _arrays(table: Table) -> dict[str, Any]:
+    """How a cell of an array is asked for: DuckDB has arrays as flat lists that count from 1."""
+    column = max(table.columns, key=lambda column: len(column.axes))
+    shape = table.shape(column)
+    if not shape:
+        return {}
+    letters = "ijkl"[: len(shape)]
+    place = letters[0]
+    for letter, size in zip(letters[1:], shape[1:], strict=True):
+        place = f"({place}) * {size} + {letter}" if " " in place else f"{place} * {size} + {letter}"
+    cell = "".join(f"[{letter}]" for letter in letters)
+    text = f"one list of {prod(shape)} in SQL; its cell {cell}, counted from 0, is {column.name}[{place} + 1]"
+    return {"arrays": f"{column.name} is {text}"}
 
 
 def _margins(table: Table) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from swxlake.fsck_tables import look_at_files, look_at_tables
 from swxlake.outcome import Outcome
 
 KNOWN = (
-    *("raw/", "journal/", "tables/", "exports/", "fits/", "locks/", "state/", "damaged/"),
+    *("raw/", "journal/", "tables/", "exports/", "fits/", "envelopes/", "site/", "locks/", "state/", "damaged/"),
     *("catalog.duckdb", ".sql_history"),
 )
 CORRECT = "Mend the other differences first, then repeat."

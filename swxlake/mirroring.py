@@ -16,7 +16,8 @@ from exports.mirror.settings import MirrorSettings
 from exports.mirror.state import State, read_state, time
 from lake.clock import utc_now
 from lake.health import Health
-from swxlake.outcome import Outcome, printable
+from swxlake.outcome import Outcome
+from swxlake.sql_output import printable
 
 log = logging.getLogger(__name__)
 

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The night: which stage runs when, and what gates what. Each stage may also be run alone, and be repeated.
 
-receive -> ingest -> contacts -> transform -> check -> export -> alerts -> deliver -> forward. A refused file, a failed
-day or a failed check stops nothing but itself, and makes the exit code 1. So does a channel of alerts that does not
-take what it is to tell, or a source, a recipient or a client that cannot be reached.
+receive -> ingest -> contacts -> transform -> check -> export -> alerts -> deliver -> forward -> draw, then the site. A
+refused file, a failed day or a failed check stops nothing but itself, and makes the exit code 1. So does a channel of
+alerts that does not take what it is to tell, or a source, a recipient or a client that cannot be reached. ops.nights
+keeps what each stage did, and the site tells it, also of a night that an error ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -32,6 +35,8 @@ from quality.notices.settings import warnings
 from swxlake.alerting import alert_settings, update
 from swxlake.contacting import account
 from swxlake.delivering import deliver
+from swxlake.diary import Diary
+from swxlake.drawing import draw, site
 from swxlake.forwarding import push_new
 from swxlake.outcome import Outcome
 from swxlake.progress import Progress, bar
@@ -39,6 +44,8 @@ from swxlake.receiving import receive
 from transforms import engine
 from transforms.engine import Built, build_all
 from transforms.plan import plan_all, plan_hash
+
+log = logging.getLogger(__name__)
 
 SHOWN = 20
 
@@ -70,21 +77,51 @@ class Selection:
 
 def run_night(lake: Lake, settings: Settings, inbox: Path | None, crew: Crew = ALONE) -> Outcome:
     """All stages in order. Settings of alerts that are wrong are a problem, and stop nothing but the alerts."""
-    outcome = _alert_settings(lake, settings)
-    well = not outcome.problems
-    outcome.include(_survived(receive, lake, settings, "nothing is received"))
-    outcome.include(ingest(lake, settings, [inbox] if inbox else [], crew))
-    outcome.include(_survived(account, lake, settings, "passes are not accounted for"))
-    everything = Selection()
-    outcome.include(transform(lake, everything, crew))
-    outcome.include(check(lake, everything))
-    outcome.include(export(lake, everything, settings.skteditor))
-    if well:
-        outcome.include(update(lake, settings))
-    outcome.include(_survived(deliver, lake, settings, "nothing is delivered"))
-    outcome.include(_survived(push_new, lake, settings, "no packets are given on"))
-    refresh(lake)
+    told = _alert_settings(lake, settings)
+    outcome = Outcome(notes=[] if told.problems else list(told.notes))
+    try:
+        with Diary(lake) as diary:
+            for stage, work in _stages(lake, settings, inbox, crew, told):
+                outcome.include(diary.stage(stage, work))
+    finally:
+        # A night that an error ends is what people have to see; who interrupts it does not want to wait.
+        if not isinstance(sys.exception(), KeyboardInterrupt):
+            shown = _shown(lake, settings)
+            outcome.include(shown)
+            if sys.exception() is not None:  # then nobody sees the outcome
+                log.info("after the error: %s", "; ".join(shown.problems) or "the site tells of it")
     return outcome
+
+
+def _shown(lake: Lake, settings: Settings) -> Outcome:
+    """Bring up to date what is looked at: the catalog, and the site that is made of it."""
+    outcome = _survived(_refreshed, lake, settings, "the catalog is as it was")
+    if settings.site and not outcome.problems:
+        outcome.include(_survived(site, lake, settings, "the status site is as it was"))
+    return outcome
+
+
+def _refreshed(lake: Lake, _: Settings) -> Outcome:
+    refresh(lake)
+    return Outcome()
+
+
+def _stages(
+    lake: Lake, settings: Settings, inbox: Path | None, crew: Crew, told: Outcome
+) -> Iterator[tuple[str, Callable[[], Outcome]]]:
+    """The stages in order. Where settings of alerts are wrong, what is `told` of them is all that comes of alerts."""
+    everything = Selection()
+    yield "receive", lambda: _survived(receive, lake, settings, "nothing is received")
+    yield "ingest", lambda: ingest(lake, settings, [inbox] if inbox else [], crew)
+    yield "contacts", lambda: _survived(account, lake, settings, "passes are not accounted for")
+    yield "transform", lambda: transform(lake, everything, crew)
+    yield "check", lambda: check(lake, everything)
+    yield "export", lambda: export(lake, everything, settings.skteditor)
+    yield "alerts", lambda: told if told.problems else update(lake, settings)
+    yield "deliver", lambda: _survived(deliver, lake, settings, "nothing is delivered")
+    yield "forward", lambda: _survived(push_new, lake, settings, "no packets are given on")
+    if settings.site:
+        yield "draw", lambda: draw(lake)
 
 
 def _survived(stage: Callable[[Lake, Settings], Outcome], lake: Lake, settings: Settings, else_: str) -> Outcome:
@@ -143,6 +180,7 @@ def _intake_facts(intake: Intake) -> dict[str, int]:
         "known_files": landed.known,
         "ignored_files": landed.ignored,
         "refused_files": len(landed.refused),
+        "damaged_files": len(landed.unreadable) + len(intake.damaged) + len(intake.lost),
         "packets": intake.packets,
         "duplicates": intake.duplicates,
         "quarantined_stretches": len(intake.quarantined),

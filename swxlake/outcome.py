@@ -10,7 +10,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from swxlake.sql_output import json_value, wide_console
+from swxlake.sql_output import json_value, printable, wide_console
 
 
 @dataclass
@@ -50,16 +50,16 @@ class Outcome:
         for title, rows in self.tables.items():
             console.print(_table(title, rows))
         for name, value in self.facts.items():
-            console.print(f"{escape(name):<12} {escape(_line(value))}")
+            console.print(f"{escape(name):<12} {escape(_by_lines(_line(value)))}")
         for note in self.notes:
             console.print(f"[yellow]note[/]         {escape(printable(note))}")
         for problem in self.problems:
             console.print(f"[red]problem[/]      {escape(printable(problem))}")
 
 
-def printable(text: str) -> str:
-    """The text with what a terminal would act on, or cannot show, as an escape: names of files may hold anything."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def _by_lines(text: str) -> str:
+    """The text with its lines as they are, and what a terminal would act on as an escape."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _line(value: Any) -> str:
@@ -75,5 +75,5 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Table:
     for name in rows[0] if rows else ["nothing"]:
         table.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*(escape("" if value is None else str(value)) for value in row.values()))
+        table.add_row(*(escape("" if value is None else _by_lines(str(value))) for value in row.values()))
     return table

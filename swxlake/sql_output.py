@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +25,7 @@ from lake.files import writing
 
 SHOWN_ROWS = 100
 SHOWN_ITEMS = 6
+REST = "--format csv gives all"
 
 
 class Format(StrEnum):
@@ -48,6 +50,14 @@ def run_query(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckD
         if any(statement.type in WRITING for statement in statements):
             raise ConfigurationError("this would write files. Ask with SELECT, and name a file with --output.")
         return connection.sql(query)
+    except duckdb.Error as error:
+        raise ConfigurationError(f"{error}".strip()) from None
+
+
+def split_queries(connection: duckdb.DuckDBPyConnection, text: str) -> list[str]:
+    """The queries of a text, with `;` between them. Raises ConfigurationError if one cannot be read."""
+    try:
+        return [statement.query for statement in connection.extract_statements(text)]
     except duckdb.Error as error:
         raise ConfigurationError(f"{error}".strip()) from None
 
@@ -93,13 +103,13 @@ def _write_csv(relation: duckdb.DuckDBPyRelation, path: Path) -> None:
 def _write_json(relation: duckdb.DuckDBPyRelation, path: Path) -> None:
     """A list of objects; JSON has no NaN or infinity, so these become null."""
     names = _unique(relation.columns)
-    rows = [dict(zip(names, map(_without_nan, row), strict=True)) for row in _rows(relation)]
+    rows = [dict(zip(names, map(_without_nan, row), strict=True)) for row in _rows(relation.to_arrow_table())]
     path.write_text(json.dumps(rows, default=json_value, indent=1, allow_nan=False) + "\n")
 
 
-def _rows(relation: duckdb.DuckDBPyRelation) -> list[tuple[Any, ...]]:
+def _rows(table: pa.Table) -> list[tuple[Any, ...]]:
     """All rows as tuples: a query may give two columns the same name."""
-    columns = [column.to_pylist() for column in relation.to_arrow_table().columns]
+    columns = [column.to_pylist() for column in table.columns]
     return list(zip(*columns, strict=True))
 
 
@@ -130,25 +140,51 @@ def wide_console(**options: bool) -> Console:
     return Console(width=None if sys.stdout.isatty() else 250, **options)  # type: ignore[arg-type]
 
 
-def print_table(relation: duckdb.DuckDBPyRelation) -> None:
-    """Print the first rows of a result; the columns' types stand below their names."""
-    try:
-        rows = _rows(relation.limit(SHOWN_ROWS + 1))
-    except duckdb.Error as error:
-        raise ConfigurationError(f"{error}".strip()) from None
+def print_table(relation: duckdb.DuckDBPyRelation, limit: int | None = SHOWN_ROWS, rest: str = REST) -> pa.Table:
+    """Print the first rows of a result, or all, the columns' types below their names, and `rest` if there are more.
+
+    What a terminal would act on is escaped. Gives back the rows that were read: one more than the limit at most.
+    """
+    read, rows = _read_first(relation, limit)
     table = Table(show_header=True, header_style="bold")
     for name, kind in zip(relation.columns, relation.types, strict=True):
-        table.add_column(Text(f"{name}\n{str(kind).lower()}"), overflow="fold")
-    for row in rows[:SHOWN_ROWS]:
+        table.add_column(Text(f"{printable(name)}\n{str(kind).lower()}"), overflow="fold")
+    for row in rows[:limit]:
         table.add_row(*(Text(shown(value)) for value in row))
     console = wide_console()
     console.print(table)
-    if len(rows) > SHOWN_ROWS:
-        console.print(f"first {SHOWN_ROWS} rows; add LIMIT, or --format csv for all", style="dim")
+    _say_more(console, len(rows), limit, rest)
+    return read
+
+
+def print_record(relation: duckdb.DuckDBPyRelation, limit: int | None = SHOWN_ROWS, rest: str = REST) -> pa.Table:
+    """As `print_table`, with the columns of a row one below the other: for tables with many columns."""
+    read, rows = _read_first(relation, limit)
+    names = [printable(name) for name in relation.columns]
+    console, width = wide_console(), max(map(len, names))
+    for number, row in enumerate(rows[:limit], 1):
+        console.print(Text(f"row {number}", style="bold"))
+        for name, value in zip(names, row, strict=True):
+            console.print(Text(f"  {name:<{width}}  {shown(value)}"))
+    _say_more(console, len(rows), limit, rest)
+    return read
+
+
+def _read_first(relation: duckdb.DuckDBPyRelation, limit: int | None) -> tuple[pa.Table, list[tuple[Any, ...]]]:
+    try:
+        read = (relation if limit is None else relation.limit(limit + 1)).to_arrow_table()
+    except duckdb.Error as error:
+        raise ConfigurationError(f"{error}".strip()) from None
+    return read, _rows(read)
+
+
+def _say_more(console: Console, rows: int, limit: int | None, rest: str) -> None:
+    if limit is not None and rows > limit:
+        console.print(f"first {limit} rows; {rest}", style="dim")
 
 
 def shown(value: Any) -> str:
-    """A value as people read it: nothing for null, long lists cut."""
+    """A value as people read it: nothing for null, long lists cut, control characters as escapes."""
     if value is None:
         return ""
     if isinstance(value, list) and len(value) > SHOWN_ITEMS:
@@ -156,4 +192,9 @@ def shown(value: Any) -> str:
         return f"[{start}, ... {len(value)} values]"
     if isinstance(value, list):
         return f"[{', '.join(shown(item) for item in value)}]"
-    return f"{value:.7g}" if isinstance(value, float) else str(value)
+    return f"{value:.7g}" if isinstance(value, float) else printable(str(value))
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would act on, or cannot show, as an escape: names of files may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -20,9 +20,10 @@ from lake.errors import ConfigurationError, StorageError, SwxlakeError
 from lake.health import Health
 from lake.presence import Presence
 from lake.store import Lake
-from swxlake.outcome import Outcome, printable
+from swxlake.outcome import Outcome
 from swxlake.receiving import filed, needed_settings
 from swxlake.signals import stopped_by_signals
+from swxlake.sql_output import printable
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,9 @@ import pytest
 from tests.s3_server import Server, fresh_bucket, fresh_prefix, s3_server
 from tests.shared_data import forbidden_skip, telemetry_folder
 
+# Nights of tests draw no pictures unless a test is about them: they would cost each night some seconds.
+os.environ.setdefault("SWXLAKE_SITE", "false")
+
 Place = Callable[[], AbstractContextManager[str]]
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.shared_data import forbidden_skip
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-PACKAGES = ("swxlake", "lake", "ingest", "transforms", "quality", "exports", "simulate")
+PACKAGES = ("swxlake", "lake", "ingest", "transforms", "quality", "exports", "monitor", "simulate")
 CODE = sorted(path for name in (*PACKAGES, "bench") for path in (CHECKOUT / name).rglob("*.py"))
 SHAPELESS = {"utils", "util", "helpers", "helper", "common", "base", "misc", "manager", "handler"}
 LONGEST = 500
@@ -34,9 +34,13 @@ def test_every_module_has_a_name_that_says_something() -> None:
     assert [str(path) for path in CODE if path.stem in SHAPELESS or path.parent.name in SHAPELESS] == []
 
 
-@pytest.mark.parametrize("folder", ["sql", "tests"])
+@pytest.mark.parametrize("folder", ["sql", "notebooks"])
 def test_a_folder_for_readers_is_no_package(folder: str) -> None:
     assert list((CHECKOUT / folder).rglob("__init__.py")) == []
+
+
+def test_the_tests_are_one_package_for_others_install_one_of_that_name() -> None:
+    assert list((CHECKOUT / "tests").rglob("__init__.py")) == [CHECKOUT / "tests" / "__init__.py"]
 
 
 def test_the_lock_names_no_host() -> None:
@@ -48,8 +52,8 @@ def test_the_lock_names_no_host() -> None:
 def test_every_folder_of_code_is_known_to_the_linters() -> None:
     settings = (CHECKOUT / "pyproject.toml").read_text()
     folders = {path.parent.name for path in CHECKOUT.glob("*/__init__.py")}
-    assert folders == {*PACKAGES, "bench"}
-    assert all(f'"{name}"' in settings for name in folders)
+    assert folders == {*PACKAGES, "bench", "tests"}
+    assert all(f'"{name}"' in settings for name in folders - {"tests"})
 
 
 def test_only_a_skip_for_want_of_shared_files_is_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,8 @@ def lake_with_product(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """One checked day of the toy's L1 table: 1, 2, 3 twice as large."""
     code = folder / "transforms" / "toy"
     code.mkdir(parents=True)
-    monkeypatch.setattr(transforms, "__path__", [*transforms.__path__, str(code.parent)])
+    # In front: a toy of another fixture that is still open would be found first.
+    monkeypatch.setattr(transforms, "__path__", [str(code.parent), *transforms.__path__])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     rewrite(folder, TRANSFORMS)
     box = write_missions(folder / "missions") / "toy" / "box"

@@ -28,17 +28,19 @@ from ingest.sources import upload_answers as answers
 from ingest.sources.nouns import Arrived, Lands, Taken
 from ingest.sources.upload_bodies import RETRY_SECONDS, Room, receive_body
 from ingest.sources.upload_books import Books
-from ingest.sources.upload_connections import Server, server_of
 from ingest.sources.upload_landing import Landing
 from ingest.sources.upload_requests import Announced, Refusal, announced, path_of, sender_of
 from ingest.sources.upload_settings import UploadSettings
 from lake.clock import utc_now
+from lake.connections import Limits
 from lake.errors import ConfigurationError, FileNameError, StorageError, TableError
 from lake.health import Health
 from lake.store import Receipt
+from lake.web_server import Server, server_of
 
 log = logging.getLogger(__name__)
 
+FAREWELL_SECONDS = 1.0  # our answers are short, and a sender that keeps a connection open takes no leave of TLS
 BODY = "body"  # the name of a file while it comes; that which the sender gives is never one of ours
 
 
@@ -56,7 +58,7 @@ def serving(
     tls, uploads = settings.context(), _Uploads(settings, lands, Books(lands.lake, health), landed)
     with _listening(settings) as listener:
         port, stop = int(listener.getsockname()[1]), threading.Event()
-        server = server_of(uploads, settings, listener, tls, uploads.close)
+        server = server_of(uploads, listener, tls, _limits(settings), uploads.close)
         books = uploads.books
         threads = threading.Thread(target=_run, args=(server, books)), threading.Thread(target=books.keep, args=(stop,))
         for thread in threads:
@@ -69,6 +71,12 @@ def serving(
             threads[0].join()
             stop.set()
             threads[1].join()
+
+
+def _limits(settings: UploadSettings) -> Limits:
+    """Of connections. Those of one address are not counted: all senders may come through one station's proxy."""
+    most = settings.max_connections
+    return Limits("upload", most, most, header_seconds=settings.header_seconds, farewell_seconds=FAREWELL_SECONDS)
 
 
 def _run(server: Server, books: Books) -> None:

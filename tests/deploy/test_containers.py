@@ -150,7 +150,7 @@ def test_a_service_runs_a_command_that_there_is(name: str) -> None:
 
 def test_what_lasts_is_restarted_and_watched_and_jobs_wait_to_be_asked() -> None:
     lasting = {name for name, service in services().items() if service["restart"] == "unless-stopped"}
-    assert lasting == {"watch", "forward"}
+    assert lasting == {"watch", "forward", "monitor", "hapi"}
     for name, service in services().items():
         if name in lasting:
             assert service["healthcheck"]["test"][:5] == ["CMD", "python", "-m", "swxlake.cli_health", name]

@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from lake.clock import utc_now
 from lake.config import CHECKOUT
 from lake.health import Health
+from monitor.metrics import lake_metrics, machine_metrics
+from monitor.site.facts import Facts
+from tests.toy import toy_lake
 
 RULES: list[dict[str, Any]] = [
     rule
@@ -40,6 +45,14 @@ def test_rules_are_about_metrics_that_services_write() -> None:
         for service, name in re.findall(r"\bswxlake_(forward_push|forward|watch)_([a-z_]+)", rule["expr"]):
             known = name in Health(service).exposition().decode() or f'"{name}"' in sources
             assert known, f"swxlake_{service}_{name}"
+
+
+def test_rules_are_about_metrics_that_a_night_leaves(tmp_path: Path) -> None:
+    told = (lake_metrics(Facts(toy_lake(tmp_path), utc_now())) + machine_metrics(tmp_path)).decode()
+    expressions = " ".join(rule["expr"] for rule in RULES)
+    ours = set(re.findall(r"\bswxlake_(?!watch|forward)[a-z_]+", expressions)) - {"swxlake_"}
+    assert len(ours) == 7
+    assert {name for name in ours if f"# TYPE {name} gauge" not in told} == set()
 
 
 def test_the_unit_of_a_silent_service_is_named_as_it_is_called() -> None:

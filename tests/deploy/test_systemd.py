@@ -17,7 +17,8 @@ from tests.deploy.commands import assert_understood
 UNITS = CHECKOUT / "deploy" / "systemd"
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
 TIMERS = sorted(path.name for path in UNITS.glob("*.timer"))
-LASTING = {"swxlake-watch", "swxlake-forward", "swxlake-forward-push", "swxlake-mirror", "swxlake-metrics"}
+READERS = {"swxlake-monitor", "swxlake-hapi"}  # what people and programs look at the lake with
+LASTING = {"swxlake-watch", "swxlake-forward", "swxlake-forward-push", "swxlake-mirror", "swxlake-metrics", *READERS}
 BY_HAND = {"swxlake-doctor.service"}
 REQUIRED = {
     "NoNewPrivileges": "yes",
@@ -96,7 +97,8 @@ def test_a_service_with_a_fault_is_told(line: str, instead: str, fault: str) -> 
 
 def test_only_the_lake_and_a_local_vault_are_written_to() -> None:
     places = {place for name in SERVICES for value in read(name).get("ReadWritePaths", []) for place in value.split()}
-    assert places == {"/var/lib/swxlake", "-/var/backups/swxlake"}
+    assert places == {"/var/lib/swxlake", "/var/lib/swxlake/health", "-/var/backups/swxlake"}
+    assert all(read(f"{name}.service")["ReadWritePaths"] == ["/var/lib/swxlake/health"] for name in READERS)
 
 
 def test_only_the_restart_of_a_silent_service_is_roots() -> None:

@@ -41,8 +41,9 @@ class Remote:
         return finish(s3.start(command, s3.environment_of(dict(os.environ)) | environment), command)
 
     def written(self) -> dict[str, tuple[int, float]]:
-        """Size and time of each object but the leases."""
-        entries = [entry for entry in self.lake.storage.entries("") if not entry.key.startswith("locks/")]
+        """Size and time of each object but the leases, the diary of the nights, and the catalog that shows it."""
+        passing = ("locks/", "tables/ops/nights/", "catalog.duckdb")
+        entries = [entry for entry in self.lake.storage.entries("") if not entry.key.startswith(passing)]
         return {entry.key: (entry.bytes, entry.modified) for entry in entries}
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -99,6 +100,17 @@ def test_rows_and_their_day_are_seen(toy: Lake) -> None:
         assert numbers(connection) == [4, 5, 6]
         days = connection.execute(f"SELECT day, count(*) FROM {L0} GROUP BY day ORDER BY day").fetchall()  # noqa: S608
     assert days == [(DAY, 2), (date(2024, 9, 17), 1)]
+
+
+def test_missions_are_told_as_they_are_defined_now(toy: Lake) -> None:
+    with open_catalog(toy) as connection:
+        (row,) = connection.execute(
+            "SELECT mission, late_after_hours, valid_from < valid_to FROM ops.missions"
+        ).fetchall()
+    assert row == ("toy", 72.0, True)
+    patient = tuple(m.model_copy(update={"late_after_hours": 100.0}) for m in toy.definitions.missions)
+    with open_catalog(Lake(toy.root, replace(toy.definitions, missions=patient))) as connection:
+        assert connection.execute("SELECT late_after_hours FROM ops.missions").fetchall() == [(100.0,)]
 
 
 def test_an_analyst_cannot_change_the_lake(toy: Lake) -> None:

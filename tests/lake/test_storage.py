@@ -55,6 +55,17 @@ def test_an_object_is_read_as_it_was_put_and_a_later_put_replaces_it(storage):
     assert storage.size("raw/a.bin") == 7
 
 
+def test_what_is_published_is_read_and_has_its_media_type(storage):
+    storage.publish("site/index.html", b"old", "text/html; charset=utf-8")
+    storage.publish("site/index.html", b"<p>new", "text/html; charset=utf-8")
+    assert (storage.read("site/index.html"), keys(storage)) == (b"<p>new", ["site/index.html"])
+    if isinstance(storage, Bucket):
+        head = storage.client.head_object(Bucket=storage.bucket, Key=f"{storage.prefix}site/index.html")
+        assert head["ContentType"] == "text/html; charset=utf-8"
+    else:
+        assert Path(storage.uri("site/index.html")).stat().st_mode & 0o777 == 0o644
+
+
 def test_an_object_is_put_from_a_file_or_is_empty(storage, tmp_path):
     source = tmp_path / "source"
     source.write_bytes(bytes(range(256)) * 5000)
