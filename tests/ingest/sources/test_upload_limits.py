@@ -29,7 +29,7 @@ from lake.health import Health
 from lake.lease import flocked
 from lake.store import Lake
 from lake.ways.settings import FolderWay
-from tests.ingest.sources.uploading import NAME, TOKEN, Client, header, read_all, settings, upload_server
+from tests.ingest.sources.uploading import NAME, TOKEN, Client, header, read_all, scratch_files, settings, upload_server
 from tests.servers import wait_until
 from tests.toy import toy_lake
 from tests.upload_server import make_certificate
@@ -215,7 +215,7 @@ def test_others_are_served_while_a_source_waits_for_another_process_that_lands(l
         source = Arrived("moc", "f", NAME.replace("0916", "0917"), tmp_path / "f")
         waits = threading.Thread(target=lander.take, args=([source],), daemon=True)
         waits.start()
-        wait_until(lambda: bool(list(Path(lake.root).glob(".scratch-*/**/0.part"))))
+        wait_until(lambda: bool(scratch_files(lake, "0.part")))
         with client.raw(header(90), b"abc"):
             wait_until(lambda: bool(client.coming()))
             assert seconds(lambda: client.ask("GET", "/health")) < 1.0
@@ -255,7 +255,7 @@ def test_it_stops_while_an_upload_waits_for_another_process_that_lands(
     with flocked(Path(lake.root) / "locks/landing.lock", 0):
         with upload_server(lake, tmp_path) as client:
             line = client.raw(header(len(BODY), body=BODY), BODY)
-            wait_until(lambda: bool(list(Path(lake.root).glob(".scratch-*/**/0.part"))))
+            wait_until(lambda: bool(scratch_files(lake, "0.part")))
             started = time.monotonic()
         assert time.monotonic() - started < 3.0
         assert read_all(line).startswith(b"HTTP/1.1 503 ")

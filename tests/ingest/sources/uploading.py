@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,12 +72,18 @@ class Client:
 
     def coming(self) -> list[Path]:
         """Bodies that are being received."""
-        return list(Path(self.lake.root).glob(".scratch-*/**/body"))
+        return scratch_files(self.lake, "body")
 
     def archived(self) -> list[str]:
         """Names of what is archived."""
         archive = RawArchive(self.lake)
         return sorted(archive.receipt(key).name for key in archive.keys().values())
+
+
+def scratch_files(lake: Lake, name: str) -> list[Path]:
+    """Files of this name in folders of scratch, which may go while they are looked at."""
+    scratch = Path(lake.root).glob(".scratch-*")
+    return [Path(folder, name) for top in scratch for folder, _, files in os.walk(top) if name in files]
 
 
 def _content(text: bytes) -> dict[str, Any]:
