@@ -34,8 +34,8 @@ def quarantine(facts: Facts, known: Figures) -> Page:
         "Quarantine",
         [("stretches", number(known.quarantined_stretches)), ("bytes", size(known.quarantined_bytes))],
         [_reasons(found), _stretches(facts, found)],
-        lead="Bytes and files that were not decoded: of files of the window and later, and of those whose name tells "
-        "no day. The bytes are kept; nothing is thrown away.",
+        lead="Bytes and files that were not decoded: of files of the window and later; those whose name tells no day "
+        "go by that of the run. The bytes are kept; nothing is thrown away.",
     )
 
 

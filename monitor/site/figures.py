@@ -118,9 +118,10 @@ def silence(packets: pl.DataFrame) -> pl.DataFrame:
 
 
 def quarantined_rows(facts: Facts) -> pl.DataFrame:
-    """Rows of ops.quarantine about files of the window and later, and about those whose name tells no day."""
+    """Rows of ops.quarantine about files of the window and later; where a name tells no day, by that of the run."""
     rows = facts.ops("quarantine").sort("run_id", "name", "byte_offset", descending=[True, False, False])
-    return rows.filter(pl.col("day").is_null() | (pl.col("day") >= facts.window[0])) if facts.window else rows
+    day = pl.coalesce(pl.col("day").dt.strftime("%Y%m%d"), pl.col("run_id").str.head(8))
+    return rows.filter(day >= f"{facts.window[0]:%Y%m%d}") if facts.window else rows
 
 
 def product_days(facts: Facts) -> pl.DataFrame:

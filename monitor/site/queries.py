@@ -145,8 +145,9 @@ def latencies(facts: Facts) -> str:
 
 
 def quarantine(facts: Facts) -> str:
-    """What was not decoded, of files of the window and later, and of those whose name tells no day."""
-    about = f"WHERE day IS NULL OR day >= DATE '{facts.window[0]}'" if facts.window else ""
+    """What was not decoded, of files of the window and later; where a name tells no day, by that of the run."""
+    day = "coalesce(strftime(day, '%Y%m%d'), run_id[:8])"
+    about = f"WHERE {day} >= '{facts.window[0]:%Y%m%d}'" if facts.window else ""
     return _sql(
         f"""
         SELECT day, name, byte_offset, bytes, packets, reason, detail, mission, instrument, apid, file_sha256

@@ -32,7 +32,7 @@ def test_packets_are_summed_and_repetitions_do_not_count(facts: Facts) -> None:
     assert known.completeness == pytest.approx(14 / 15)
 
 
-def test_quarantine_counts_files_of_the_window_and_those_without_a_day(facts: Facts) -> None:
+def test_quarantine_counts_files_of_the_window_and_those_without_a_day_that_were_found_since(facts: Facts) -> None:
     known = figures(facts)
     assert (known.quarantined_stretches, known.quarantined_bytes) == (2, 42)
 

@@ -60,6 +60,13 @@ def write_books(lake: Lake) -> None:
         "quarantine",
         {"file_sha256": SHA["a"], "name": HOSTILE, "bytes": 30, "day": DAY, "reason": "checksum", "run_id": "r1"},
         {"file_sha256": SHA["b"], "name": "nameless", "bytes": 12, "day": None, "reason": "refused", "run_id": "r2"},
+        {
+            "file_sha256": "d" * 64,
+            "name": "forgotten",
+            "bytes": 8,
+            "day": None,
+            "run_id": "20200101T000000.000000Z-1a2b3c",
+        },
         {"file_sha256": "c" * 64, "name": "old", "bytes": 99, "day": OLD, "reason": "checksum", "run_id": "r0"},
     )
     _files(lake)
