@@ -49,7 +49,7 @@ class Diary:
         try:
             outcome = work()
         finally:
-            known = outcome or Outcome(problems=[f"ended by an error: {sys.exception()}"])
+            known = outcome or Outcome(problems=[_ended(sys.exception())])
             self._note(name, started_at, time.perf_counter() - began, known)
         return outcome
 
@@ -57,6 +57,10 @@ class Diary:
         row = {"night_id": self.night_id, "number": len(self.rows) + 1, "stage": name, "started_at": started_at}
         code = {"code_version": release()[0], "run_id": self.night_id}
         self.rows.append(row | {"seconds": seconds} | _told(outcome) | code)
+
+
+def _ended(error: BaseException | None) -> str:
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else f"ended by an error: {error}"
 
 
 def _told(outcome: Outcome) -> dict[str, str]:

@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import logging
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from exports.mirror.state import State, read_state, time
 from lake.clock import utc_now
 from lake.health import Health
 from swxlake.outcome import Outcome
+from swxlake.signals import interrupted_by_sigterm
 from swxlake.sql_output import printable
 
 log = logging.getLogger(__name__)
@@ -82,7 +81,7 @@ def run(settings: MirrorSettings, health_folder: Path | None) -> Outcome:
         measured.take(done)
         _log(done)
 
-    with _ended_by_signals(), opened(settings, health.beat) as mirror:
+    with suppress(KeyboardInterrupt), interrupted_by_sigterm(), opened(settings, health.beat) as mirror:
         try:
             follow(mirror, listener, health, tell)
         finally:  # also in the middle of a round
@@ -90,21 +89,6 @@ def run(settings: MirrorSettings, health_folder: Path | None) -> Outcome:
             measured.stand(mirror.state)
     health.stop()
     return Outcome({"mirror": total})
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Ends the block, and nothing else, at SIGTERM or SIGINT; what was on its way is fetched by the next start."""
-
-    def end(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        with suppress(KeyboardInterrupt):
-            yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class _Measured:

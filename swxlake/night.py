@@ -41,6 +41,7 @@ from swxlake.forwarding import push_new
 from swxlake.outcome import Outcome
 from swxlake.progress import Progress, bar
 from swxlake.receiving import receive
+from swxlake.signals import interrupted_by_sigterm
 from transforms import engine
 from transforms.engine import Built, build_all
 from transforms.plan import plan_all, plan_hash
@@ -80,7 +81,7 @@ def run_night(lake: Lake, settings: Settings, inbox: Path | None, crew: Crew = A
     told = _alert_settings(lake, settings)
     outcome = Outcome(notes=[] if told.problems else list(told.notes))
     try:
-        with Diary(lake) as diary:
+        with interrupted_by_sigterm(), Diary(lake) as diary:
             for stage, work in _stages(lake, settings, inbox, crew, told):
                 outcome.include(diary.stage(stage, work))
     finally:

@@ -27,8 +27,8 @@ from lake.errors import ExportError
 from lake.reading import column_type, open_parquet
 from lake.store import Lake
 
-BATCH_BYTES = 1 << 20  # of records as they are sent: more at a time is no faster
-READ_BYTES = 1 << 18  # of a column at a time; else Arrow reads all of a row group before its first record, tens of MB
+BATCH_BYTES = 1 << 18
+READ_BYTES = 1 << 16  # of a column at a time; else Arrow reads all of a row group before its first record, tens of MB
 
 Axes = dict[str, Axis]
 Columns = list[Values]

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,13 +122,20 @@ def test_code_that_cannot_be_read_keeps_no_site_from_telling(empty: Lake, monkey
     assert "transforms/padre/meddea.py line 3: cannot be read. Correct it." in page
 
 
-def test_who_interrupts_a_night_does_not_wait_for_pictures(empty: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_night_that_is_interrupted_is_in_the_books_and_draws_no_pictures(
+    empty: Lake, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
     def interrupt(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), number)
+        time.sleep(10)
 
     monkeypatch.setattr(swxlake.night, "export_all", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run_night(empty, Settings(root=empty.root, settle_seconds=0, site=True), None)
+    nights = read_ops(empty, "nights")
+    last = nights.filter(night_id=nights["night_id"].max())
+    assert row(last, "export")["problems"] == '["interrupted"]'
     assert not (Path(empty.root) / "site").exists()
 
 
